@@ -1,0 +1,84 @@
+"""Every knob of the server in one frozen value: name, type, default and help.
+
+`logboom serve` offers each as a flag and as a `LOGBOOM_*` variable, with the text below it as help.
+Nothing below the composition root reads them.
+"""
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from logboom.errors import SettingsInvalid
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+PORT_MAX = 65535
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one server."""
+
+    listen: str = DEFAULT_LISTEN
+    """Address and port to listen on, as HOST:PORT. Port 0 picks a free one."""
+
+    data_dir: Path = Path("data")
+    """Folder for everything the server keeps. Created when absent."""
+
+    database_url: str = field(default="", repr=False)
+    """Where accounts and keys are kept, as an SQLAlchemy URL. Without it: a SQLite file in the data folder."""
+
+    master_secret: str = field(default="", repr=False)
+    """The master secret: 64 hex digits or base64 of 32 bytes. Without it: the file master.secret in the data folder."""
+
+    bootstrap_owner_email: str = ""
+    """E-mail address of the owner that the first start creates. Without it: owner@localhost."""
+
+    bootstrap_owner_password: str = field(default="", repr=False)
+    """First password of that owner. Without it: a generated one, printed once."""
+
+    bootstrap_ingestion_key: str = field(default="", repr=False)
+    """Value of the first ingestion key. Without it: a generated one, printed once."""
+
+    bootstrap_service_key: str = field(default="", repr=False)
+    """Value of the first service key. Without it: a generated one, printed once."""
+
+    log_level: str = "info"
+    """Least severe of the server's own messages: debug, info, warning or error."""
+
+    engine_threads: int = 0
+    """Threads that one search may use. 0 takes one for each processor."""
+
+    mill_batch_lines: int = 100_000
+    """Lines that go into the line store at once, at most, and about."""
+
+    mill_interval_ms: int = 500
+    """How long lines may wait in the spool so that more are stored together, in milliseconds."""
+
+    spool_bytes_max: int = 4 * 1024**3
+    """Size of the spool, in bytes, from which on senders are told to come back later (504)."""
+
+    stop_timeout_s: int = 30
+    """How long a stopping server waits for requests in flight, in seconds."""
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `listen`. Raises SettingsInvalid."""
+        host, _, port = self.listen.rpartition(":")
+        host = host.strip("[]")
+        if not host or not port.isdecimal() or int(port) > PORT_MAX:
+            raise SettingsInvalid(f"LOGBOOM_LISTEN must be HOST:PORT, for example {DEFAULT_LISTEN}.")
+        return host, int(port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        host = self.listen_address[0]
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
+    def control_plane_url(self) -> str:
+        """The SQLAlchemy URL of the control plane's database."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'control.db'}"
