@@ -1,0 +1,80 @@
+"""Opens the control plane's database and runs transactions on it.
+
+SQLite and PostgreSQL differ in how writers meet. SQLite lets one write at a time, and a transaction that has read and
+then wants to write may be refused at once; so a transaction says beforehand whether it writes. What goes wrong between
+us and the database is our trouble, never the client's, and becomes `Unavailable`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from logboom.errors import SettingsInvalid, Unavailable
+
+BUSY_TIMEOUT_MS = 10_000
+WRITES = "logboom_writes"  # names the execution option of a connection that is going to write
+
+# The patience comes first, for the next line may already meet another process. WAL lets readers and the one writer work
+# side by side; FULL syncs every commit, so that what was answered survives a power cut; SQLite checks no foreign key
+# unless told.
+SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+
+
+def open_database(url: str) -> Engine:
+    """An engine for `sqlite:///FILE` or `postgresql+psycopg://...`. Connects later. Raises SettingsInvalid."""
+    try:
+        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    except (ArgumentError, ImportError, ValueError) as cause:
+        raise SettingsInvalid("The database URL must be sqlite:///FILE or postgresql+psycopg://...") from cause
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction that only reads. Raises Unavailable."""
+    with _trouble_is_ours(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that writes: committed at the end, rolled back on an exception. Raises Unavailable."""
+    with (
+        _trouble_is_ours(),
+        engine.connect().execution_options(**{WRITES: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _trouble_is_ours() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolExhausted) as cause:
+        raise Unavailable from cause
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes late and is always deferred; None hands transactions to _begin_sqlite.
+    dbapi_connection.isolation_level = None
+    for pragma in SQLITE_PRAGMAS:
+        dbapi_connection.execute(pragma).close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock first: a deferred one that has read an older state is refused without any waiting.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,88 @@
+"""Keeps key values out of the database: what is stored there is of no use without the master secret.
+
+The master secret never encrypts anything itself. HKDF derives one subkey for each purpose: the *pepper* of the digests
+that keys are looked up by, the *key-encryption key* that wraps one data key per account, and the *check value* that
+tells a wrong master secret from the right one. Every ciphertext is bound to its place (account, key, generation, kind,
+purpose), so that a row copied over another does not open.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from logboom.keys.key import KeyKind
+
+MASTER_SECRET_BYTES = 32
+SUBKEY_BYTES = 32
+NONCE_BYTES = 12  # random ones; an account's data key seals far fewer than the 2^32 values they allow
+
+
+class SealError(Exception):
+    """A stored value does not open in its place: the row was altered outside of this program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a sealed value belongs."""
+
+    account_id: str
+    key_id: str
+    generation: int
+    kind: KeyKind
+
+    def bound(self, purpose: str) -> bytes:
+        """The associated data of the ciphertext. No part can contain the separator."""
+        parts = (self.account_id, self.key_id, str(self.generation), self.kind.value, purpose)
+        return "|".join(parts).encode()
+
+
+class Vault:
+    """Digests, seals and opens. Pure computation; *random_bytes* is `secrets.token_bytes` or its like."""
+
+    def __init__(self, master_secret: bytes, *, random_bytes: Callable[[int], bytes]) -> None:
+        self._pepper = _subkey(master_secret, b"logboom/lookup/v1")
+        self._wrapper = AESGCM(_subkey(master_secret, b"logboom/data-keys/v1"))
+        self._random_bytes = random_bytes
+        self.check_value = _subkey(master_secret, b"logboom/check/v1")
+
+    def digest(self, value: str) -> bytes:
+        """What *value* is looked up by: 32 bytes that say nothing without the pepper."""
+        return hmac.digest(self._pepper, b"key\0" + value.encode(), "sha256")
+
+    def mint_data_key(self, account_id: str) -> bytes:
+        """A new data key for an account, wrapped."""
+        nonce = self._random_bytes(NONCE_BYTES)
+        return nonce + self._wrapper.encrypt(nonce, self._random_bytes(SUBKEY_BYTES), _data_key_place(account_id))
+
+    def seal(self, value: str, *, data_key: bytes, place: Place) -> bytes:
+        """*value* as nonce and ciphertext, under the wrapped *data_key* of its account."""
+        nonce = self._random_bytes(NONCE_BYTES)
+        cipher = self._unwrap(data_key, place.account_id)
+        return nonce + cipher.encrypt(nonce, value.encode(), place.bound("reveal"))
+
+    def open(self, sealed: bytes, *, data_key: bytes, place: Place) -> str:
+        """The value that was sealed in this *place*. Raises SealError."""
+        return _decrypt(self._unwrap(data_key, place.account_id), sealed, place.bound("reveal")).decode()
+
+    def _unwrap(self, data_key: bytes, account_id: str) -> AESGCM:
+        return AESGCM(_decrypt(self._wrapper, data_key, _data_key_place(account_id)))
+
+
+def _subkey(master_secret: bytes, label: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=SUBKEY_BYTES, salt=None, info=label).derive(master_secret)
+
+
+def _data_key_place(account_id: str) -> bytes:
+    return f"{account_id}|data key".encode()
+
+
+def _decrypt(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:
+    try:
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+    except (InvalidTag, ValueError) as cause:
+        raise SealError from cause
