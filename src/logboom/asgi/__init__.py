@@ -1,0 +1,1 @@
+"""ASGI helpers that know no word of the domain: bodies, parameters, answers, routing, measuring."""

@@ -1,0 +1,32 @@
+"""Renders answers. The one function that turns an error into a body is here, so every route speaks the same wire."""
+
+from collections.abc import Mapping
+
+import msgspec
+from starlette.responses import Response
+
+from logboom.errors import LogboomError, Unavailable, ValidationFailed
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with *value* as JSON."""
+    return Response(msgspec.json.encode(value), status_code=status, media_type=JSON_TYPE, headers=headers)
+
+
+def error_body(error: LogboomError) -> dict[str, object]:
+    """Mezmo's error envelope: `{"error", "code", "status": "error"}`, `details` first where rules were broken.
+
+    Clients match `details[].message` as text, so `message` stands before `key` (mezmo-api 3).
+    """
+    details: dict[str, object] = {}
+    if isinstance(error, ValidationFailed):
+        details["details"] = [{"message": detail.message, "key": detail.key} for detail in error.details]
+    return details | {"error": error.message, "code": error.code, "status": "error"}
+
+
+def render_error(error: LogboomError) -> Response:
+    """Answer with *error* in the wire's shape; our own trouble says when to come back."""
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    return json_response(error_body(error), error.status, headers)

@@ -1,0 +1,149 @@
+"""`logboom keys`: see, mint, name and delete keys.
+
+A value is shown only when it is asked for: it would otherwise stay on screens and in terminal logs.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.table import Table
+
+from logboom.cli.connection import DEFAULT_CONNECTION, Connection
+from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say, visible
+from logboom.cli.times import render_moment
+from logboom.client import Key, KeyKind
+
+KeyId = Annotated[str, Parameter(help="The key's id, as `logboom keys list` shows it (not its value).")]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print the API's JSON.")]
+Reveal = Annotated[bool, Parameter(help="Show key values in full.")]
+
+
+def build_keys_app() -> App:
+    """The group of commands, each with an example in its help."""
+    app = App(name="keys", help="See, create, rename and delete keys.")
+    app.command(list_keys, name="list", help_epilogue="Example: logboom keys list --type ingestion")
+    app.command(
+        create_key,
+        name="create",
+        help_epilogue="Example: LOGBOOM_INGESTION_KEY=$(logboom keys create --type ingestion --name web --quiet)",
+    )
+    app.command(show_key, name="show", help_epilogue="Example: logboom keys show 64b1f0c2a9d3e87f5c012345 --reveal")
+    app.command(
+        rename_key, name="rename", help_epilogue='Example: logboom keys rename 64b1f0c2a9d3e87f5c012345 "edge fleet"'
+    )
+    app.command(delete_key, name="delete", help_epilogue="Example: logboom keys delete 64b1f0c2a9d3e87f5c012345 --yes")
+    return app
+
+
+def list_keys(
+    *,
+    kind: Annotated[KeyKind | None, Parameter(name="--type", help="Only keys of this type.")] = None,
+    as_json: AsJson = False,
+    reveal: Reveal = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """List the account's keys, oldest first."""
+    with connection.connect_to_ask() as client:
+        keys = client.list_keys(kind)
+    if as_json:
+        _put_json([_resource(key, reveal=reveal) for key in keys])
+    else:
+        result_console().print(_table(keys, reveal=reveal))
+
+
+def create_key(
+    *,
+    kind: Annotated[
+        KeyKind, Parameter(name="--type", help="An ingestion key sends lines, a service key does the rest.")
+    ],
+    name: Annotated[str | None, Parameter(help="At most 30 characters. Without it the server picks one.")] = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, Parameter(help="Print the value and nothing else.")] = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """Create a key and print its value."""
+    with connection.connect_to_ask() as client:
+        key = client.create_key(kind, name)
+    if as_json:
+        _put_json(_resource(key, reveal=True))
+        return
+    if not quiet:
+        say(f"Created the {key.type} key {key.name!r} with the id {key.id}. Copy its value now; to see it again:")
+        say(f"logboom keys show {key.id} --reveal")
+    put(key.key)
+
+
+def show_key(
+    key_id: KeyId, /, *, as_json: AsJson = False, reveal: Reveal = False, connection: Connection = DEFAULT_CONNECTION
+) -> None:
+    """Show one key; with --reveal its value alone, ready for a script."""
+    with connection.connect_to_ask() as client:
+        key = client.get_key(key_id)
+    if as_json:
+        _put_json(_resource(key, reveal=reveal))
+    elif reveal:
+        put(key.key)
+    else:
+        result_console().print(_table([key], reveal=False))
+
+
+def rename_key(
+    key_id: KeyId,
+    name: Annotated[str, Parameter(help="The new name, at most 30 characters.")],
+    /,
+    *,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """Give a key another name. Its value stays."""
+    with connection.connect_to_ask() as client:
+        key = client.rename_key(key_id, name)
+    say(f"The {key.type} key {key.id} is now named {key.name!r}.")
+
+
+def delete_key(
+    key_id: KeyId,
+    /,
+    *,
+    yes: Annotated[bool, Parameter(help="Do not ask. Needed where there is no terminal.")] = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> int:
+    """Delete a key. Whoever uses it is refused from then on."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("Nobody is here to confirm. Say --yes to delete the key without being asked.")
+    with connection.connect_to_ask() as client:
+        key = client.get_key(key_id)
+        if not yes and not _confirmed(key):
+            say("Nothing was deleted.")
+            return INTERRUPTED
+        client.delete_key(key_id)
+    say(f"Deleted the {key.type} key {key.name!r} ({key.masked}).")
+    return 0
+
+
+def _confirmed(key: Key) -> bool:
+    question = f"Delete the {key.type} key {key.name!r} ({key.masked})? Whoever uses it is refused from then on. [y/N] "
+    ask(question)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _table(keys: list[Key], *, reveal: bool) -> Table:
+    table = Table("ID", "TYPE", "NAME", "CREATED", "VALUE", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.no_wrap = True
+    for key in keys:
+        name = visible(" ".join(key.name.split()))
+        table.add_row(key.id, key.type, name, render_moment(key.created), key.key if reveal else key.masked)
+    return table
+
+
+def _resource(key: Key, *, reveal: bool) -> dict[str, Any]:
+    resource: dict[str, Any] = msgspec.to_builtins(key)
+    if not reveal:
+        del resource["key"]
+    return resource
+
+
+def _put_json(value: Any) -> None:
+    put(msgspec.json.format(msgspec.json.encode(value)).decode())

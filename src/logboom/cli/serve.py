@@ -1,0 +1,130 @@
+"""`logboom serve`: one process that does everything."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Annotated
+
+import structlog
+import uvicorn
+from cyclopts import Parameter
+
+from logboom.bootstrap import FirstStart
+from logboom.errors import ListenAddressTaken, SettingsInvalid, StartError
+from logboom.settings import Settings
+
+# Node agents keep a connection for 60 s, hyper for 90 s, the CloudWatch function for 300 s. clients.md 1.13
+KEEP_ALIVE_S = 310
+BACKLOG = 2048
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def serve(settings: Annotated[Settings, Parameter(name="*")] | None = None) -> None:
+    """Run the server until it is told to stop (Ctrl-C or SIGTERM).
+
+    The first start creates an account with its owner, an ingestion key and a service key, and prints them once.
+
+    Example: `logboom serve --listen 0.0.0.0:8080 --data-dir /var/lib/logboom`
+    """
+    try:
+        run(settings or Settings())
+    except StartError as error:
+        sys.stderr.write(f"logboom: {error.message}\n")
+        sys.exit(1)
+
+
+def run(settings: Settings) -> None:
+    """Open, serve, close. Raises StartError."""
+    os.umask(0o077)  # whatever the server writes is its own
+    configure_log(settings.log_level)
+    listener = listen(settings)
+    from logboom.server import make_server, open_parts  # the engine takes a second to import; bad settings need not
+
+    parts = open_parts(settings)
+    address = "http://{}:{}".format(*listener.getsockname()[:2])
+    if parts.first_start:
+        sys.stdout.write(first_start_text(parts.first_start, address))
+    sys.stdout.write(f"Logboom listens on {address}\n")
+    sys.stdout.flush()
+    from logboom.asgi.request_line import LenientProtocol
+
+    uvicorn.Server(
+        uvicorn.Config(
+            make_server(parts),
+            http=LenientProtocol,
+            ws="none",
+            loop="uvloop",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=settings.stop_timeout_s,
+        )
+    ).run(sockets=[listener])
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket, taken before anything is opened. Raises ListenAddressTaken, SettingsInvalid."""
+    host, port = settings.listen_address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except socket.gaierror as cause:
+        raise SettingsInvalid(f"LOGBOOM_LISTEN names a host that cannot be found: {host}") from cause
+    except OSError as cause:
+        raise ListenAddressTaken(f"The server cannot listen on {settings.listen}: {cause.strerror}.") from cause
+    listener.listen(BACKLOG)
+    return listener
+
+
+def first_start_text(first: FirstStart, address: str) -> str:
+    """What the operator is told once, with a first line to send."""
+    rows = [
+        ("Account", first.account_id),
+        ("Owner", first.email),
+        ("Password", first.password or "(as preset)"),
+        ("Ingestion key", first.ingestion_key or "(as preset)"),
+        ("Service key", first.service_key or "(as preset)"),
+    ]
+    table = "\n".join(f"  {name + ':':<15}{value}" for name, value in rows)
+    return f"""\
+First start. Keep these now: they are shown only once.
+
+{table}
+
+Send a first line, and find it again:
+
+  curl "{address}/logs/ingest?hostname=$(hostname)" -u {first.ingestion_key or "INGESTION_KEY"}: \\
+    -H 'Content-Type: application/json' -d '{{"lines":[{{"line":"hello, logboom","app":"first"}}]}}'
+  curl "{address}/v2/export?query=hello" -u {first.service_key or "SERVICE_KEY"}:
+
+"""
+
+
+def configure_log(level: str) -> None:
+    """Structured messages as JSON on standard error. Raises SettingsInvalid."""
+    if level not in LEVELS:
+        raise SettingsInvalid(f"LOGBOOM_LOG_LEVEL must be one of {', '.join(LEVELS)}.")
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        level=logging.WARNING, format='{"event": "library", "level": "%(levelname)s", "text": "%(message)s"}'
+    )
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -1,0 +1,33 @@
+"""The HTTP client of a Logboom server: what the commands and scripts speak through.
+
+It knows the server only by the wire, and imports nothing of it.
+"""
+
+from logboom.client.client import LogboomClient, Selection
+from logboom.client.errors import (
+    AnswerMalformed,
+    ClientError,
+    KeyMissing,
+    NothingThere,
+    ServerFailed,
+    ServerRefused,
+    ServerUnreachable,
+    UrlInvalid,
+)
+from logboom.client.wire import Key, KeyKind, Sent
+
+__all__ = [
+    "AnswerMalformed",
+    "ClientError",
+    "Key",
+    "KeyKind",
+    "KeyMissing",
+    "LogboomClient",
+    "NothingThere",
+    "Selection",
+    "Sent",
+    "ServerFailed",
+    "ServerRefused",
+    "ServerUnreachable",
+    "UrlInvalid",
+]

@@ -1,0 +1,195 @@
+"""What can be asked of a Logboom server: send lines, look after keys, count and export lines."""
+
+import gzip
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
+
+import msgspec
+
+from logboom.client.errors import AnswerMalformed, NothingThere
+from logboom.client.transport import ATTEMPTS_MAX, Credential, Transport
+from logboom.client.wire import Accepted, Count, Deleted, Key, KeyKind, Page, Sent, render_batches
+
+PAGE_LINES_MAX: Final = 10_000  # mezmo-api 6.2
+GZIP_LEVEL: Final = 1  # JSON lines shrink tenfold at any level; the first costs a third of the default
+KEYS: Final = "/v1/config/keys"
+# Anything else is not sent: it may be a key value, and addresses end up in access logs. mezmo-api 4.1
+KEY_ID: Final = re.compile(r"[0-9a-f]{24}")
+
+Prefer = Literal["head", "tail"]
+Answer = TypeVar("Answer")
+
+
+class Selection(TypedDict, total=False):
+    """Which lines: a query, an inclusive range in epoch milliseconds, and names of which any may match."""
+
+    query: str
+    from_ms: int | None
+    to_ms: int | None
+    hosts: Sequence[str]
+    apps: Sequence[str]
+    levels: Sequence[str]
+    tags: Sequence[str]
+
+
+class LogboomClient:
+    """A server at *url*. A call that needs a key which was not given raises `KeyMissing`; others are `ClientError`s."""
+
+    def __init__(
+        self,
+        url: str,
+        ingestion_key: str | None = None,
+        service_key: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._ingestion = Credential(header="apikey", variable="LOGBOOM_INGESTION_KEY", value=ingestion_key)
+        self._service = Credential(header="servicekey", variable="LOGBOOM_SERVICE_KEY", value=service_key)
+        self._now = now
+        self._transport = Transport(url, timeout_s=timeout_s, sleep=sleep)
+
+    def __repr__(self) -> str:
+        return f"LogboomClient({self._transport.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def send_lines(
+        self,
+        lines: Iterable[dict[str, Any]],
+        hostname: str,
+        *,
+        tags: Sequence[str] = (),
+        on_batch: Callable[[int], None] | None = None,
+    ) -> Sent:
+        """Send *lines* (members of mezmo-api 5.4) in batches; *on_batch* is told the lines of each acknowledged one.
+
+        A batch that got no answer, or one that asks to retry, is sent again; the server may then hold it twice.
+        """
+        sent = Sent()
+        for batch in render_batches(lines):
+            self._send_batch(gzip.compress(batch.body, GZIP_LEVEL, mtime=0), hostname=hostname, tags=tags)
+            sent = sent.plus(batch.lines)
+            if on_batch:
+                on_batch(batch.lines)
+        return sent
+
+    def _send_batch(self, body: bytes, *, hostname: str, tags: Sequence[str]) -> None:
+        params = {"hostname": hostname, "now": str(int(self._now() * 1000))}
+        if tags:
+            params["tags"] = ",".join(tags)
+        self._transport.ask(
+            "POST",
+            "/logs/ingest",
+            Accepted,
+            credential=self._ingestion,
+            attempts=ATTEMPTS_MAX,
+            params=params,
+            content=body,
+            headers={"content-type": "application/json; charset=UTF-8", "content-encoding": "gzip"},
+        )
+
+    def list_keys(self, kind: KeyKind | None = None) -> list[Key]:
+        params = {"type": kind} if kind else {}
+        return self._transport.ask("GET", KEYS, list[Key], credential=self._service, params=params)
+
+    def create_key(self, kind: KeyKind, name: str | None = None) -> Key:
+        """Mint a key; the server names it when *name* is absent. Never retried: a second request mints a second key."""
+        body = {"name": name} if name else {}
+        return self._transport.ask("POST", KEYS, Key, credential=self._service, params={"type": kind}, json=body)
+
+    def get_key(self, key_id: str) -> Key:
+        return self._ask_key("GET", key_id, Key)
+
+    def rename_key(self, key_id: str, name: str) -> Key:
+        return self._ask_key("PUT", key_id, Key, json={"name": name})
+
+    def delete_key(self, key_id: str) -> None:
+        if not self._ask_key("DELETE", key_id, Deleted).deleted:
+            raise AnswerMalformed("The server did not delete the key, and did not say why.")
+
+    def _ask_key(self, method: str, key_id: str, answer: type[Answer], **request: Any) -> Answer:
+        # The id is not repeated in the message: people paste the key's value there by mistake.
+        unknown = NothingThere("No key has this id. `logboom keys list` shows the ids.", 404)
+        if not KEY_ID.fullmatch(key_id):
+            raise unknown
+        try:
+            return self._transport.ask(method, f"{KEYS}/{key_id}", answer, credential=self._service, **request)
+        except NothingThere:
+            raise unknown from None
+
+    def count_lines(self, **selection: Unpack[Selection]) -> int:
+        params = _render_selection(selection)
+        return self._transport.ask("GET", "/api/search/count", Count, credential=self._service, params=params).count
+
+    def export_lines(
+        self, *, prefer: Prefer = "tail", size: int | None = None, **selection: Unpack[Selection]
+    ) -> Iterator[dict[str, Any]]:
+        """At most *size* lines (all, when None), newest first with `tail`, oldest first with `head`. mezmo-api 6.3"""
+        for text in self.export_texts(prefer=prefer, size=size, **selection):
+            yield msgspec.json.decode(text, type=dict[str, Any])
+
+    def export_texts(
+        self, *, prefer: Prefer = "tail", size: int | None = None, **selection: Unpack[Selection]
+    ) -> Iterator[bytes]:
+        """The same lines as the JSON texts that the server wrote, each without a line break."""
+        page_lines = PAGE_LINES_MAX if size is None else min(size, PAGE_LINES_MAX)
+        # The cursor is bound to every other parameter, so that these stay the same from page to page.
+        params = _render_selection(selection) | {"prefer": prefer, "size": str(page_lines)}
+        left = size
+        for page in self._pages(params):
+            texts = page.lines if left is None else page.lines[:left]
+            yield from (_on_one_line(text) for text in texts)
+            left = None if left is None else left - len(texts)
+            if left == 0:
+                return
+
+    def _pages(self, params: dict[str, str]) -> Iterator[Page]:
+        cursor: str | None = None
+        while True:
+            page = self._transport.ask(
+                "GET",
+                "/v2/export",
+                Page,
+                credential=self._service,
+                # Only a long export is worth waiting for; the first page says at once that the server is away.
+                attempts=ATTEMPTS_MAX if cursor else 1,
+                params=params | ({"pagination_id": cursor} if cursor else {}),
+            )
+            yield page
+            if not page.pagination_id:
+                return
+            if page.pagination_id == cursor:
+                raise AnswerMalformed("The server's export does not advance: it gave the same pagination_id twice.")
+            cursor = page.pagination_id
+
+
+def _render_selection(selection: Selection) -> dict[str, str]:
+    """Query parameters, absent ones left out; names of one kind joined by commas, as the wire has them."""
+    moments = {"from": selection.get("from_ms"), "to": selection.get("to_ms")}
+    params = {
+        "query": selection.get("query", ""),
+        "hosts": ",".join(selection.get("hosts", ())),
+        "apps": ",".join(selection.get("apps", ())),
+        "levels": ",".join(selection.get("levels", ())),
+        "tags": ",".join(selection.get("tags", ())),
+    } | {name: str(moment_ms) for name, moment_ms in moments.items() if moment_ms is not None}
+    return {name: value for name, value in params.items() if value}
+
+
+def _on_one_line(text: msgspec.Raw) -> bytes:
+    """A break inside JSON text can only be white space between its tokens."""
+    return bytes(text).replace(b"\r", b" ").replace(b"\n", b" ")

@@ -1,0 +1,113 @@
+"""The wire as a client sees it: bodies to send, and the shapes that answers must have.
+
+Pure: the transport brings the bytes. Every answer is decoded into one of these shapes, so that a proxy's
+error page or another program on the port is told apart from a server's answer.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+# Half of what the wire allows (10 MB), the size that Mezmo's own clients send. mezmo-api 5.5
+BATCH_BYTES_MAX: Final = 2_000_000
+BATCH_LINES_MAX: Final = 5_000
+ERROR_CHARACTERS_MAX: Final = 300
+KEY_CHARACTERS_SHOWN: Final = 4
+# A value shorter than this is no real key; showing its last four characters would show too much of it.
+KEY_CHARACTERS_MASKABLE_MIN: Final = 16
+
+KeyKind = Literal["ingestion", "service"]
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A key resource of `/v1/config/keys`; `key` is its value, `created` epoch milliseconds. mezmo-api 4.1"""
+
+    id: str
+    key: str
+    name: str
+    type: KeyKind
+    created: int
+
+    @property
+    def masked(self) -> str:
+        shown = self.key[-KEY_CHARACTERS_SHOWN:] if len(self.key) >= KEY_CHARACTERS_MASKABLE_MIN else ""
+        return f"…{shown}"
+
+    def __repr__(self) -> str:
+        return f"Key(id={self.id!r}, type={self.type!r}, name={self.name!r}, key={self.masked!r})"
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    deleted: bool
+    message: str = ""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    status: Literal["ok"]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of `/v2/export`; lines stay the JSON text that the server wrote, so that no number changes its form."""
+
+    lines: list[msgspec.Raw]
+    pagination_id: str | None = None
+
+
+class Count(msgspec.Struct, frozen=True):
+    count: int
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    error: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the server has acknowledged."""
+
+    lines: int = 0
+    batches: int = 0
+
+    def plus(self, lines: int) -> "Sent":
+        return Sent(lines=self.lines + lines, batches=self.batches + 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One request's body before compression, and how many lines it holds."""
+
+    body: bytes
+    lines: int
+
+
+def render_batches(
+    lines: Iterable[dict[str, Any]], *, bytes_max: int = BATCH_BYTES_MAX, lines_max: int = BATCH_LINES_MAX
+) -> Iterator[Batch]:
+    """Bodies of the form `{"lines": [...]}` in the order of *lines*; a line above *bytes_max* travels alone."""
+    rendered: list[bytes] = []
+    size = 0
+    for line in lines:
+        text = msgspec.json.encode(line)
+        if rendered and (size + len(text) > bytes_max or len(rendered) == lines_max):
+            yield _join(rendered)
+            rendered, size = [], 0
+        rendered.append(text)
+        size += len(text) + 1
+    if rendered:
+        yield _join(rendered)
+
+
+def _join(rendered: list[bytes]) -> Batch:
+    return Batch(body=b'{"lines":[' + b",".join(rendered) + b"]}", lines=len(rendered))
+
+
+def parse_error(body: bytes) -> str:
+    """The text of an error answer on one line, or '' when it is not of the wire's shape. mezmo-api 3"""
+    try:
+        text = msgspec.json.decode(body, type=ErrorBody).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:ERROR_CHARACTERS_MAX]

@@ -1,0 +1,1 @@
+"""Lines go out, as Mezmo's export addresses give them."""

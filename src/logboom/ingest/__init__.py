@@ -1,0 +1,1 @@
+"""Lines come in: one module per dialect."""

@@ -1,0 +1,47 @@
+"""The ingest addresses of libraries and agents: `/logs/ingest` and `/logs/agent`, one door for both."""
+
+from collections.abc import Callable
+
+from prometheus_client import Counter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from logboom.asgi.body import read_decoded_body
+from logboom.asgi.respond import json_response
+from logboom.ingest.wire import clean, parse_batch, parse_envelope, render_accepted
+from logboom.keys.gate import Gate
+from logboom.limits import INGEST_BODY_BYTES_MAX
+from logboom.spool import Spool
+
+
+class IngestRoutes:
+    """Handlers of the door."""
+
+    def __init__(self, *, gate: Gate, spool: Spool, now_ms: Callable[[], int], lines: Counter) -> None:
+        self._gate, self._spool, self._now_ms, self._lines = gate, spool, now_ms, lines
+
+    async def ingest_lines(self, request: Request) -> Response:
+        """Accept a batch: 200 once it is on disk. A key known to be bad is refused before the body is read."""
+        caller = self._gate.ingestion_caller(request) if self._gate.presents_key(request) else None
+        if caller is None and not _has_body(request):
+            self._gate.ingestion_caller(request)
+        body = await read_decoded_body(request, INGEST_BODY_BYTES_MAX)
+        batch = parse_batch(body, is_text=request.headers.get("content-type", "").startswith("text/"))
+        caller = self._gate.ingestion_caller(request, body_key=clean(batch.sender.apikey) or None)
+        envelope = parse_envelope(
+            batch,
+            request.query_params,
+            account_id=caller.account_id,
+            key_id=caller.key_id,
+            received_ms=self._now_ms(),
+            ip_remote=request.client.host if request.client else "",
+            user_agent=request.headers.get("user-agent", ""),
+        )
+        seq = await self._spool.append(envelope, batch.body) if batch.lines_count else 0
+        self._lines.inc(batch.lines_count)
+        return json_response(render_accepted(spool_id=self._spool.spool_id, seq=seq))
+
+
+def _has_body(request: Request) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

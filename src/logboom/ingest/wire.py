@@ -1,0 +1,177 @@
+"""Mezmo's spelling of a batch, into an envelope and a body that the mill can read. Pure.
+
+The body is looked through once, without touching its lines: how many there are, and what the sender says of itself
+beside them. What a strict parser refuses is mended (mill/mend.py) before it is refused.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from logboom import limits
+from logboom.errors import BodyTooLarge, MalformedBatch, MissingHostname
+from logboom.mill.mend import mend_batch
+from logboom.spool import Envelope
+
+# An address as `ip` states it. Anything else is left out; it is never a reason to refuse a batch. mezmo-api 5.1
+PLAUSIBLE: Final = re.compile(r"[0-9A-Za-z:.%_/-]{2,64}")
+USER_AGENT_CHARACTERS_MAX: Final = 200
+SECONDS_BELOW: Final = 1e11  # as for timestamps, a smaller number is in seconds. mezmo-api 5.6
+
+
+class Body(msgspec.Struct):
+    """The body of a batch. Members of any type: a strange one is no reason to lose lines."""
+
+    lines: list[msgspec.Raw] | None = None
+    ls: list[msgspec.Raw] | None = None
+    # Mezmo: logdna-go sends what others put into query and header as members of the body. mezmo-api 5.1
+    hostname: Any = None
+    apikey: Any = None
+    ip: Any = None
+    mac: Any = None
+    tags: Any = None
+
+
+class LineHost(msgspec.Struct):
+    """Where a single line says it comes from."""
+
+    hostname: Any = None
+    host: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A well-formed body: *lines_member* names the array, *lines_count* is its length."""
+
+    body: bytes
+    lines_member: str
+    lines_count: int
+    sender: Body
+    first_line: bytes
+
+
+_decode_body = msgspec.json.Decoder(Body).decode
+_decode_line_host = msgspec.json.Decoder(LineHost).decode
+
+
+def parse_batch(body: bytes, *, is_text: bool = False) -> Batch:
+    """Look a body through. Raises MalformedBatch, and BodyTooLarge for more lines than a batch may have."""
+    batch = _find_batch(body)
+    if batch is None:
+        mended, _ = mend_batch(body, is_text=is_text)
+        batch = _find_batch(mended)
+    if batch is None:
+        raise MalformedBatch
+    if batch.lines_count > limits.BATCH_LINES_MAX:
+        raise BodyTooLarge("The batch has too many lines.")
+    return batch
+
+
+def _find_batch(body: bytes) -> Batch | None:
+    """The batch of a body that strict parsers accept."""
+    try:
+        if not body.isascii():
+            body.decode("utf-8")
+        return _batch_of(body, _decode_body(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _batch_of(body: bytes, sender: Body) -> Batch | None:
+    member = "lines" if sender.lines is not None else "ls"
+    lines = sender.lines if sender.lines is not None else sender.ls
+    if lines is None:
+        return None
+    first = bytes(lines[0]) if lines else b""
+    return Batch(body=body, lines_member=member, lines_count=len(lines), sender=sender, first_line=first)
+
+
+def parse_envelope(
+    batch: Batch,
+    query: QueryParams,
+    *,
+    account_id: str,
+    key_id: str,
+    received_ms: int,
+    ip_remote: str,
+    user_agent: str,
+) -> Envelope:
+    """What is known of the batch beside its lines. Raises MissingHostname."""
+    sender = batch.sender
+    return Envelope(
+        account_id=account_id,
+        key_id=key_id,
+        received_ms=received_ms,
+        lines_count=batch.lines_count,
+        lines_member=batch.lines_member,
+        hostname=_hostname(batch, query),
+        ip=_plausible(query.get("ip") or sender.ip),
+        ip_remote=ip_remote,
+        mac=_plausible(query.get("mac") or sender.mac),
+        tags=parse_tags([*query.getlist("tags"), *query.getlist("tag"), *_tag_texts(sender.tags)]),
+        app=clean(query.get("app"))[: limits.APP_CHARACTERS_MAX],
+        sender_now_ms=parse_now_ms(query.get("now", "")),
+        user_agent=clean(user_agent)[:USER_AGENT_CHARACTERS_MAX],
+    )
+
+
+def _hostname(batch: Batch, query: QueryParams) -> str:
+    """The host of the request, cut to its limit; '' where the lines name their own."""
+    stated = clean(query.get("hostname")) or clean(batch.sender.hostname)
+    if not stated and not (batch.lines_count and _names_host(batch.first_line)):
+        raise MissingHostname
+    return stated[: limits.HOST_CHARACTERS_MAX]
+
+
+def _names_host(line: bytes) -> bool:
+    try:
+        found = _decode_line_host(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return bool(clean(found.hostname) or clean(found.host))
+
+
+def _tag_texts(value: object) -> list[str]:
+    if isinstance(value, list):
+        return [item for item in value if isinstance(item, str)]
+    return [value] if isinstance(value, str) else []
+
+
+def parse_tags(values: Iterable[str]) -> tuple[str, ...]:
+    """Tags of repeated and comma-separated values, each once, cut to their limits."""
+    tags = (clean(tag)[: limits.TAG_CHARACTERS_MAX] for value in values for tag in value.split(","))
+    # Mezmo: the browser library sends the text `undefined` when no tags are set. mezmo-api 5.1
+    return tuple(dict.fromkeys(tag for tag in tags if tag and tag != "undefined"))[: limits.TAGS_MAX]
+
+
+def parse_now_ms(text: str) -> int:
+    """The sender's clock in milliseconds, 0 when it is not stated or makes no sense."""
+    try:
+        now = float(text)
+    except ValueError:
+        return 0
+    if not 0 < now < SECONDS_BELOW * 1000:
+        return 0
+    return int(now * 1000 if now < SECONDS_BELOW else now)
+
+
+def clean(value: object) -> str:
+    """A text without blanks around it and without surrogates; anything else is ''."""
+    if not isinstance(value, str):
+        return ""
+    return value.strip().encode("utf-8", errors="replace").decode()
+
+
+def _plausible(value: object) -> str:
+    text = clean(value)
+    return text if PLAUSIBLE.fullmatch(text) else ""
+
+
+def render_accepted(*, spool_id: str, seq: int) -> Mapping[str, str]:
+    """The answer to an accepted batch."""
+    # Mezmo: newer servers add batchID, in the form of an exported line's `_bid`. mezmo-api 5.8, 24 Q13
+    return {"status": "ok", "batchID": f"{spool_id}:{seq}:logboom"}

@@ -1,0 +1,37 @@
+"""Every figure that the server shows at `/metrics`, made once and handed to the part that counts it."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from logboom.asgi.edge import EdgeMetrics
+from logboom.mill.mill import MillMetrics
+from logboom.spool import Spool
+
+
+class Metrics:
+    """The figures of one server."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self.edge = EdgeMetrics(
+            requests=Counter(
+                "logboom_requests", "Requests answered.", ["route", "method", "status"], registry=registry
+            ),
+            seconds=Histogram("logboom_request_seconds", "Time to answer a request.", ["route"], registry=registry),
+        )
+        self.accepted_lines = Counter(
+            "logboom_accepted_lines", "Lines acknowledged with a 200 and safe on disk.", registry=registry
+        )
+        self.mill = MillMetrics(
+            lines=Counter("logboom_stored_lines", "Lines put into the line store.", registry=registry),
+            poison=Counter("logboom_batches_set_aside", "Batches that could not become lines.", registry=registry),
+            round_seconds=Histogram("logboom_mill_round_seconds", "Time of one round of the mill.", registry=registry),
+        )
+
+    def watch_spool(self, spool: Spool) -> None:
+        """Show what waits between the 200 and the line store."""
+        for name, text, read in (
+            ("logboom_spool_batches", "Acknowledged batches that are not stored yet.", lambda: spool.batches),
+            ("logboom_spool_lines", "Acknowledged lines that are not stored yet.", lambda: spool.lines),
+            ("logboom_spool_bytes", "Bytes of acknowledged batches that are not stored yet.", lambda: spool.bytes),
+        ):
+            Gauge(name, text, registry=self._registry).set_function(read)

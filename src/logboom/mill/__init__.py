@@ -1,0 +1,1 @@
+"""Bodies become lines: one SQL file per stage, and what assembles them."""

@@ -1,0 +1,1 @@
+"""Lines are found: what is asked for, and where a page of the answer continues."""

@@ -1,0 +1,204 @@
+"""The composition root and table of contents: settings, then stores, then domains, then every route.
+
+Read it top down to see what Logboom is made of. Nothing else builds these parts, and no part finds another by itself.
+"""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import structlog
+from argon2 import PasswordHasher
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from logboom.accounts.repository import AccountRepository
+from logboom.asgi.edge import Edge
+from logboom.asgi.health import HealthRoutes
+from logboom.asgi.routing import Access, Endpoint, Route, addresses
+from logboom.bootstrap import Bootstrap, FirstStart
+from logboom.database.engine import open_database
+from logboom.database.migrate import migrate
+from logboom.errors import DataFolderInUse, NotFound, StartError
+from logboom.export.routes import ExportRoutes
+from logboom.ingest.routes import IngestRoutes
+from logboom.keys.gate import Gate
+from logboom.keys.keyring import Keyring
+from logboom.keys.keys import Keys
+from logboom.keys.master_secret import open_vault
+from logboom.keys.repository import KeyRepository
+from logboom.keys.routes import KeyRoutes
+from logboom.members.repository import MemberRepository
+from logboom.metrics import Metrics
+from logboom.mill.mill import Mill
+from logboom.search.routes import SearchRoutes
+from logboom.settings import Settings
+from logboom.spool import Spool
+from logboom.store import EmbeddedLineStore, Engine, LineStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything a running server is made of, in the order in which it is opened."""
+
+    folder_lock: IO[bytes]
+    registry: CollectorRegistry
+    accounts: AccountRepository
+    keys: Keys
+    gate: Gate
+    first_start: FirstStart | None
+    store: LineStore
+    spool: Spool
+    mill: Mill
+    metrics: Metrics
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether lines can be accepted and found."""
+        return self.mill.ready.is_set() and self.mill.is_running
+
+    def close(self) -> None:
+        """Stop the mill after its round, sync the spool, close the files."""
+        self.mill.stop()
+        self.spool.close()
+        self.store.close()
+        self.folder_lock.close()
+
+
+def route_table(parts: Parts) -> Sequence[Route]:
+    """Every address of the server, who may ask, and what answers."""
+    health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
+    ingest = IngestRoutes(gate=parts.gate, spool=parts.spool, now_ms=now_ms, lines=parts.metrics.accepted_lines)
+    keys = KeyRoutes(parts.keys)
+    export = ExportRoutes(store=parts.store)
+    search = SearchRoutes(store=parts.store)
+    service = _for_service_key(parts.gate)
+    service_or_query = _for_service_key(parts.gate, allow_query=True)
+    return (
+        Route("GET", "/healthz", Access.PUBLIC, health.live),
+        Route("GET", "/readyz", Access.PUBLIC, health.ready),
+        Route("GET", "/metrics", Access.PUBLIC, health.metrics),
+        Route("POST", "/logs/ingest", Access.INGESTION_KEY, ingest.ingest_lines),
+        Route("POST", "/logs/agent", Access.INGESTION_KEY, ingest.ingest_lines),
+        Route("GET", "/v1/export", Access.SERVICE_KEY_OR_QUERY, service_or_query(export.export_lines)),
+        Route("GET", "/v2/export", Access.SERVICE_KEY, service(export.export_page)),
+        Route("GET", "/api/search/count", Access.SERVICE_KEY, service(search.count_lines)),
+        Route("GET", "/v1/config/keys", Access.SERVICE_KEY, service(keys.list_keys)),
+        Route("POST", "/v1/config/keys", Access.SERVICE_KEY, service(keys.create_key)),
+        Route("GET", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.get_key)),
+        Route("PUT", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.rename_key)),
+        Route("DELETE", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.delete_key)),
+    )
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Open everything. Raises StartError with a text for the operator."""
+    folder_lock = lock_folder(settings.data_dir)
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+
+    database = open_database(settings.control_plane_url)
+    migrate(database)
+    vault = open_vault(
+        database, folder=settings.data_dir, given=settings.master_secret, random_bytes=secrets.token_bytes
+    )
+    accounts = AccountRepository(database, now_ms=now_ms, random_hex=secrets.token_hex)
+    members = MemberRepository(database, hasher=PasswordHasher(), now_ms=now_ms, random_hex=secrets.token_hex)
+    keyring = Keyring(vault)
+    keys = Keys(KeyRepository(database, vault, now_ms=now_ms, random_hex=secrets.token_hex), keyring)
+    for key_id in keys.load():
+        log.error("keys.altered", key_id=key_id, effect="the key is refused")
+    bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
+    first_start = bootstrap.run(settings)
+
+    engine = Engine(settings.data_dir / "lines", threads=settings.engine_threads)
+    store = EmbeddedLineStore(engine)
+    spool = Spool(settings.data_dir / "spool.db", bytes_max=settings.spool_bytes_max, first_seq=now_ms())
+    mill = Mill(
+        spool=spool,
+        store=store,
+        engine=engine,
+        folder=settings.data_dir,
+        metrics=metrics.mill,
+        batch_lines=settings.mill_batch_lines,
+        interval_s=settings.mill_interval_ms / 1000,
+    )
+    metrics.watch_spool(spool)
+    return Parts(
+        folder_lock=folder_lock,
+        registry=registry,
+        accounts=accounts,
+        keys=keys,
+        gate=Gate(keyring),
+        first_start=first_start,
+        store=store,
+        spool=spool,
+        mill=mill,
+        metrics=metrics,
+    )
+
+
+def make_server(parts: Parts) -> ASGIApp:
+    """The ASGI application over *parts*. Its lifespan starts the mill and closes everything at the end."""
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        parts.mill.start()
+        log.info("server.started")
+        yield
+        parts.close()
+        log.info("server.stopped")
+
+    # Redirects would turn a POST into a bodiless GET and lose the batch. mezmo-api 1
+    router = Router(addresses(route_table(parts)), lifespan=lifespan, redirect_slashes=False, default=_absent)
+    return Edge(router, parts.metrics.edge)
+
+
+def lock_folder(folder: Path) -> IO[bytes]:
+    """Take the data folder for this process alone. Raises DataFolderInUse, StartError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "lock").open("wb")
+    except OSError as cause:
+        raise StartError(f"The data folder {folder} cannot be used: {cause.strerror}.") from cause
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        file.close()
+        raise DataFolderInUse(f"Another Logboom server uses the data folder {folder} already.") from cause
+    file.write(str(os.getpid()).encode())
+    file.flush()
+    return file
+
+
+def now_ms() -> int:
+    """The wall clock in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _for_service_key(gate: Gate, *, allow_query: bool = False) -> Callable[..., Endpoint]:
+    """Puts the check for a service key before a handler, which is given the caller."""
+
+    def guard(handler: Callable[..., object]) -> Endpoint:
+        async def guarded(request: Request) -> Response:
+            caller = gate.service_caller(request, allow_query=allow_query)
+            return await handler(request, caller)  # type: ignore[misc, no-any-return]
+
+        return guarded
+
+    return guard
+
+
+async def _absent(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise NotFound

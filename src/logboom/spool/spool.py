@@ -1,0 +1,226 @@
+"""A durable queue of acknowledged batches on local disk: a 200 is said only after `append` returns.
+
+One thread owns the writing connection. It commits whatever has arrived since its last commit as one group, so that
+many senders share one sync of the disk, and it alone changes the file. The mill reads on a connection of its own.
+"""
+
+import asyncio
+import queue
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+import structlog
+
+from logboom.errors import Unavailable
+from logboom.spool.envelope import Envelope, SpooledBatch
+
+log = structlog.get_logger(__name__)
+
+# FULL syncs the write-ahead log at every commit: an acknowledged batch survives a power cut.
+# Large pages suit bodies of some hundred kilobytes; the log is folded back into the file every 32 MB.
+OPEN: Final = """
+PRAGMA page_size = 16384;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA wal_autocheckpoint = 2000;
+PRAGMA journal_size_limit = 8388608;
+"""
+BEGIN_SPOOL: Final = "INSERT INTO spool (one, spool_id, next_seq) VALUES (1, ?, ?) ON CONFLICT DO NOTHING"
+ADD_BATCH: Final = "INSERT INTO batch (seq, envelope, body, lines_count) VALUES (?, ?, ?, ?)"
+KEEP_NEXT_SEQ: Final = "UPDATE spool SET next_seq = ?"
+KEEP_MILLING: Final = "INSERT OR REPLACE INTO milling (one, first_seq, last_seq) VALUES (1, ?, ?)"
+END_MILLING: Final = "DELETE FROM milling"
+DROP_MILLED: Final = "DELETE FROM batch WHERE seq BETWEEN ? AND ?"
+SET_ASIDE: Final = (
+    "INSERT OR REPLACE INTO poison (seq, envelope, body, reason, set_aside_ms) "
+    "SELECT seq, envelope, body, ?, ? FROM batch WHERE seq = ?"
+)
+DROP_ONE: Final = "DELETE FROM batch WHERE seq = ?"
+READ_RANGE: Final = "SELECT seq, envelope, body FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq"
+# Only as many of the oldest batches as the mill takes at once; the bodies are not touched.
+READ_SIZES: Final = "SELECT seq, lines_count, length(body) FROM batch ORDER BY seq LIMIT 10000"
+READ_MILLING: Final = "SELECT first_seq, last_seq FROM milling"
+READ_TOTALS: Final = "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(sum(lines_count), 0) FROM batch"
+
+# Free pages are used again; a spool that was once long gives its space back when it is empty.
+FREE_PAGES: Final = "PRAGMA freelist_count"
+GIVE_BACK: Final = "PRAGMA incremental_vacuum(1)"  # Python's driver takes one step of it, which is one page
+
+FREE_PAGES_MAX: Final = 2000
+GROUP_MAX: Final = 256
+Write = Callable[[sqlite3.Connection], object]
+
+
+class Spool:
+    """The queue. `append` is for the event loop, everything else for the mill's thread."""
+
+    def __init__(self, path: Path, *, bytes_max: int, first_seq: int) -> None:
+        """Open or begin the spool at *path*; a new one numbers its batches from *first_seq* on."""
+        self.bytes_max = bytes_max
+        self.arrived = threading.Event()
+        self._writes: queue.SimpleQueue[tuple[Write, Future[None]] | None] = queue.SimpleQueue()
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Envelope).decode
+        self._writer = self._open(path)
+        self._reader = self._open(path)
+        self._begin(first_seq)
+        self.spool_id: str
+        self._next_seq: int
+        self.spool_id, self._next_seq = self._reader.execute("SELECT spool_id, next_seq FROM spool").fetchone()
+        self.batches: int
+        self.bytes: int
+        self.lines: int
+        self.batches, self.bytes, self.lines = self._reader.execute(READ_TOTALS).fetchone()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._write_groups, name="spool", daemon=True)
+        self._thread.start()
+
+    async def append(self, envelope: Envelope, body: bytes) -> int:
+        """Keep one batch; returns its sequence number once it is synced to disk. Raises Unavailable."""
+        if self.bytes + len(body) > self.bytes_max:
+            raise Unavailable("The server has more lines waiting than it may keep. Please retry.")
+        with self._lock:
+            seq = self._next_seq
+            self._next_seq += 1
+            self._count(1, len(body), envelope.lines_count)
+            done = self._submit(_add(seq, self._encode(envelope), body, envelope.lines_count))
+        try:
+            await asyncio.shield(asyncio.wrap_future(done))
+        except sqlite3.Error as cause:
+            self._count(-1, -len(body), -envelope.lines_count)
+            raise Unavailable from cause
+        self.arrived.set()
+        return seq
+
+    def waiting(self) -> list[tuple[int, int, int]]:
+        """(sequence number, lines, bytes) of the oldest batches, in order of arrival."""
+        return self._reader.execute(READ_SIZES).fetchall()
+
+    def interrupted(self) -> tuple[int, int] | None:
+        """The range that was being milled when the server ended, if it ended in the middle."""
+        found: tuple[int, int] | None = self._reader.execute(READ_MILLING).fetchone()
+        return found
+
+    def read(self, first_seq: int, last_seq: int) -> list[SpooledBatch]:
+        """The batches of a range, in order."""
+        rows = self._reader.execute(READ_RANGE, (first_seq, last_seq))
+        return [SpooledBatch(seq=seq, envelope=self._decode(envelope), body=body) for seq, envelope, body in rows]
+
+    def begin_milling(self, first_seq: int, last_seq: int) -> None:
+        """Note durably that this range goes into the line store now."""
+        self._write(lambda connection: connection.execute(KEEP_MILLING, (first_seq, last_seq)))
+
+    def end_milling(self, first_seq: int, last_seq: int, milled: Iterable[SpooledBatch]) -> None:
+        """Drop a range that the line store holds durably; *milled* are the batches that were in it."""
+
+        def drop(connection: sqlite3.Connection) -> None:
+            connection.execute(DROP_MILLED, (first_seq, last_seq))
+            connection.execute(END_MILLING)
+
+        self._write(drop)
+        self._write(_give_back)
+        for batch in milled:
+            self._count(-1, -len(batch.body), -batch.envelope.lines_count)
+
+    def set_aside(self, batch: SpooledBatch, reason: str, now_ms: int) -> None:
+        """Keep a batch that cannot be milled apart from the queue, so that it blocks nothing and is not lost."""
+
+        def move(connection: sqlite3.Connection) -> None:
+            connection.execute(SET_ASIDE, (reason, now_ms, batch.seq))
+            connection.execute(DROP_ONE, (batch.seq,))
+
+        self._write(move)
+        self._count(-1, -len(batch.body), -batch.envelope.lines_count)
+
+    def close(self) -> None:
+        """Finish what was submitted, sync, and close."""
+        self._writes.put(None)
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.executescript(OPEN)
+        return connection
+
+    def _begin(self, first_seq: int) -> None:
+        schema = files("logboom.spool").joinpath("schema.sql").read_text(encoding="utf-8")
+        self._writer.executescript(schema)
+        self._writer.execute(BEGIN_SPOOL, (secrets.token_hex(16), first_seq))
+
+    def _count(self, batches: int, size: int, lines: int) -> None:
+        self.batches += batches
+        self.bytes += size
+        self.lines += lines
+
+    def _submit(self, write: Write) -> Future[None]:
+        done: Future[None] = Future()
+        self._writes.put((write, done))
+        return done
+
+    def _write(self, write: Write) -> None:
+        self._submit(write).result()
+
+    def _write_groups(self) -> None:
+        while (first := self._writes.get()) is not None:
+            group = [first, *self._also_waiting()]
+            error = self._commit(write for write, _ in group)
+            for _, done in group:
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(error)
+
+    def _also_waiting(self) -> Iterable[tuple[Write, Future[None]]]:
+        for _ in range(GROUP_MAX):
+            try:
+                item = self._writes.get_nowait()
+            except queue.Empty:
+                return
+            if item is None:
+                self._writes.put(None)
+                return
+            yield item
+
+    def _commit(self, writes: Iterable[Write]) -> Exception | None:
+        """Run a group in one transaction. The whole group fails together: none of it has been acknowledged."""
+        connection = self._writer
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for write in writes:
+                write(connection)
+            connection.execute(KEEP_NEXT_SEQ, (self._next_seq,))
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            log.error("spool.commit_failed", error=str(error))
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return error
+        return None
+
+
+def _give_back(connection: sqlite3.Connection) -> None:
+    (free_pages,) = connection.execute(FREE_PAGES).fetchone()
+    if free_pages > FREE_PAGES_MAX and not connection.execute("SELECT 1 FROM batch LIMIT 1").fetchone():
+        for _ in range(free_pages):
+            connection.execute(GIVE_BACK)
+
+
+def _add(seq: int, envelope: bytes, body: bytes, lines_count: int) -> Write:
+    return lambda connection: connection.execute(ADD_BATCH, (seq, envelope, body, lines_count))

@@ -1,0 +1,62 @@
+"""What the rest of Logboom may ask of the line store. Adapters differ; answers do not."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from logboom.query import Parameter, Predicate
+
+
+class Cursor(NamedTuple):
+    """A place between two lines: after the line with this time and id, in the order of the selection."""
+
+    ts_ms: int
+    line_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which lines of one account, in which order, and how many. Both ends of the time range belong to it."""
+
+    account_id: str
+    from_ms: int
+    to_ms: int
+    predicate: Predicate = field(default_factory=lambda: Predicate(sql="1", parameters={}))
+    hosts: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    newest_first: bool = True
+    lines_max: int = 10_000
+    after: Cursor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """New lines: a SELECT over the mill's tables, in the order of the table's columns, and what names them."""
+
+    sql: str
+    parameters: Mapping[str, Parameter]
+    token: str
+    first_id: int
+    last_id: int
+
+
+class LineStore(Protocol):
+    """The port. Every method may raise errors.Unavailable, and blocks: call it from a thread."""
+
+    def append(self, rows: Rows, *, again: bool = False) -> None:
+        """Insert *rows* durably, once for each token. *again*: they may be there already, in part or whole."""
+        ...
+
+    def select(self, selection: Selection) -> Iterator[bytes]:
+        """The lines as JSON Lines (members of mezmo-api 6.3), in chunks of whole lines, in constant memory."""
+        ...
+
+    def count(self, selection: Selection) -> int:
+        """How many lines a selection has, `lines_max` and order aside."""
+        ...
+
+    def close(self) -> None:
+        """End running work and let go of the files."""
+        ...
