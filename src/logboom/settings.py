@@ -25,22 +25,22 @@ class Settings:
     """Folder for everything the server keeps. Created when absent."""
 
     database_url: str = field(default="", repr=False)
-    """Where accounts and keys are kept, as an SQLAlchemy URL. Without it: a SQLite file in the data folder."""
+    """Where accounts and keys are kept, an SQLAlchemy URL; a variable only. Without it: DATA_DIR/control.db."""
 
     master_secret: str = field(default="", repr=False)
-    """The master secret: 64 hex digits or base64 of 32 bytes. Without it: the file master.secret in the data folder."""
+    """The master secret: 64 hex digits or base64 of 32 bytes; a variable only. Without it: DATA_DIR/master.secret."""
 
     bootstrap_owner_email: str = ""
     """E-mail address of the owner that the first start creates. Without it: owner@localhost."""
 
     bootstrap_owner_password: str = field(default="", repr=False)
-    """First password of that owner. Without it: a generated one, printed once."""
+    """First password of that owner, as a variable only. Without it: a generated one, printed once."""
 
     bootstrap_ingestion_key: str = field(default="", repr=False)
-    """Value of the first ingestion key. Without it: a generated one, printed once."""
+    """Value of the first ingestion key, as a variable only. Without it: a generated one, printed once."""
 
     bootstrap_service_key: str = field(default="", repr=False)
-    """Value of the first service key. Without it: a generated one, printed once."""
+    """Value of the first service key, as a variable only. Without it: a generated one, printed once."""
 
     log_level: str = "info"
     """Least severe of the server's own messages: debug, info, warning or error."""

@@ -22,6 +22,7 @@ from logboom.cli.search import search
 from logboom.cli.send import send
 from logboom.client import ClientError
 from logboom.errors import LogboomError
+from logboom.settings import Settings
 
 HELP: Final = "A self-hosted log platform that speaks Mezmo's (formerly LogDNA's) wire protocol."
 EPILOGUE: Final = """\
@@ -33,6 +34,10 @@ Run the server until it is told to stop (Ctrl-C or SIGTERM).
 
 The first start creates an account with its owner, an ingestion key and a service key, and prints them once."""
 
+SECRET_FLAGS: Final = frozenset(
+    f"--{name.replace('_', '-')}" for name, knob in Settings.__dataclass_fields__.items() if not knob.repr
+)
+
 
 def main() -> None:
     sys.exit(run(sys.argv[1:]))
@@ -43,6 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a line of any language must not stop a plain terminal
     try:
+        refuse_secrets(arguments)
         code = build_app()(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -53,6 +59,17 @@ def run(arguments: Sequence[str]) -> int:
         message, code = explain(error)
         say("logboom: " + " ".join(message.split()))
     return code if isinstance(code, int) else 0
+
+
+def refuse_secrets(arguments: Sequence[str]) -> None:
+    """Raises UsageError for a setting that is a secret and stands among the arguments, where `ps` shows it."""
+    if "serve" not in arguments[:1]:
+        return
+    for argument in arguments[1:]:
+        flag = argument.partition("=")[0]
+        if flag in SECRET_FLAGS:
+            variable = "LOGBOOM_" + flag.strip("-").upper().replace("-", "_")
+            raise UsageError(f"Give {flag} as the variable {variable}: a flag shows in the list of processes.")
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -12,12 +12,14 @@ import uvicorn
 from cyclopts import Parameter
 
 from logboom.bootstrap import FirstStart
-from logboom.errors import ListenAddressTaken, SettingsInvalid, StartError
+from logboom.errors import ListenAddressTaken, LogboomError, SettingsInvalid
 from logboom.settings import Settings
 
 # Node agents keep a connection for 60 s, hyper for 90 s, the CloudWatch function for 300 s. clients.md 1.13
 KEEP_ALIVE_S = 310
 BACKLOG = 2048
+log = structlog.get_logger(__name__)
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -30,9 +32,11 @@ def serve(settings: Annotated[Settings, Parameter(name="*")] | None = None) -> N
     """
     try:
         run(settings or Settings())
-    except StartError as error:
-        sys.stderr.write(f"logboom: {error.message}\n")
-        sys.exit(1)
+    except LogboomError:
+        raise
+    except Exception:
+        log.exception("server.failed")
+        raise
 
 
 def run(settings: Settings) -> None:

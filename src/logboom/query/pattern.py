@@ -116,7 +116,7 @@ def _list_starts(text: str, alphabet: Alphabet) -> tuple[Edge, ...]:
     return (
         Edge(f"(?:^|{alphabet.not_letter})"),
         Edge(alphabet.lower, {0: Case.UPPER}),
-        Edge(alphabet.upper, {0: Case.UPPER}),
+        Edge(alphabet.upper, {0: Case.UPPER, 1: Case.LOWER}),
     )
 
 

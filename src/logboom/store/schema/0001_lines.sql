@@ -30,9 +30,10 @@ CREATE TABLE IF NOT EXISTS lines
     line_bytes     UInt32 CODEC(T64, ZSTD(1))            COMMENT '_mezmo_line_size: bytes of the line as sent',
 
     -- A search term is a piece of text anywhere in the line (tokens are matched by prefix), so the index is over pieces
-    -- of text too: 4-grams in a Bloom filter skip the granules that cannot hold a rare term. It is built by merges,
+    -- of text too: 4-grams in a Bloom filter skip the granules that cannot hold a rare term. A term is looked for in line
+    -- or meta, and only one index over both can tell that neither has it. It is built by merges,
     -- not on insert, where it would double the cost (ADR 0002).
-    INDEX line_ngrams lower(line) TYPE ngrambf_v1(4, 32768, 2, 7) GRANULARITY 1,
+    INDEX line_ngrams (lower(line), lower(meta)) TYPE ngrambf_v1(4, 32768, 2, 7) GRANULARITY 1,
     -- One line by its id, and the ids of one spool range after a crash.
     INDEX line_id_range line_id TYPE minmax GRANULARITY 1
 )

@@ -1,0 +1,100 @@
+"""The durable queue: what was acknowledged is there after a reopening, in order, numbered once for ever."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from logboom.errors import Unavailable
+from logboom.spool import Envelope, Spool
+
+FIRST_SEQ = 1000
+
+
+def envelope(lines_count=1):
+    return Envelope(account_id="a", key_id="k", received_ms=5, lines_count=lines_count, tags=("ü", "b"))
+
+
+@pytest.fixture
+def open_spool(tmp_path):
+    """Opens the same spool again and again."""
+
+    def open_it(bytes_max=10_000_000):
+        return Spool(tmp_path / "spool.db", bytes_max=bytes_max, first_seq=FIRST_SEQ)
+
+    return open_it
+
+
+def append(spool, *bodies):
+    async def all_at_once():
+        return await asyncio.gather(*(spool.append(envelope(), body) for body in bodies))
+
+    return asyncio.run(all_at_once())
+
+
+def test_batches_survive_a_reopening_as_they_were(open_spool):
+    with open_spool() as spool:
+        assert append(spool, b"one", b"two") == [FIRST_SEQ, FIRST_SEQ + 1]
+        spool_id = spool.spool_id
+    with open_spool() as spool:
+        assert spool.spool_id == spool_id
+        assert [batch.body for batch in spool.read(0, 10**9)] == [b"one", b"two"]
+        assert spool.read(FIRST_SEQ, FIRST_SEQ)[0].envelope == envelope()
+        assert (spool.batches, spool.lines, spool.bytes) == (2, 2, 6)
+
+
+def test_numbers_are_never_used_twice_even_when_everything_was_milled(open_spool):
+    with open_spool() as spool:
+        append(spool, b"one", b"two")
+        spool.begin_milling(FIRST_SEQ, FIRST_SEQ + 1)
+        spool.end_milling(FIRST_SEQ, FIRST_SEQ + 1, spool.read(FIRST_SEQ, FIRST_SEQ + 1))
+        assert (spool.batches, spool.bytes, spool.waiting()) == (0, 0, [])
+    with open_spool() as spool:
+        assert append(spool, b"three") == [FIRST_SEQ + 2]
+
+
+def test_an_interrupted_range_is_remembered_until_it_ends(open_spool):
+    with open_spool() as spool:
+        append(spool, b"one", b"two", b"three")
+        assert spool.interrupted() is None
+        spool.begin_milling(FIRST_SEQ, FIRST_SEQ + 1)
+    with open_spool() as spool:
+        assert spool.interrupted() == (FIRST_SEQ, FIRST_SEQ + 1)
+        spool.end_milling(FIRST_SEQ, FIRST_SEQ + 1, [])
+        assert spool.interrupted() is None
+        assert [seq for seq, _, _ in spool.waiting()] == [FIRST_SEQ + 2]
+
+
+def test_a_full_spool_asks_senders_to_wait(open_spool):
+    with open_spool(bytes_max=5) as spool:
+        append(spool, b"1234")
+        with pytest.raises(Unavailable):
+            append(spool, b"56")
+        append(spool, b"5")
+
+
+def test_a_batch_set_aside_blocks_nothing_and_is_kept(open_spool, tmp_path):
+    with open_spool() as spool:
+        append(spool, b"bad", b"good")
+        spool.set_aside(spool.read(FIRST_SEQ, FIRST_SEQ)[0], "why", 7)
+        assert [batch.body for batch in spool.read(0, 10**9)] == [b"good"]
+    with sqlite3.connect(tmp_path / "spool.db") as connection:
+        assert connection.execute("SELECT body, reason FROM poison").fetchall() == [(b"bad", "why")]
+    connection.close()
+
+
+def test_a_failed_disk_is_our_trouble_and_counts_nothing(open_spool):
+    with open_spool() as spool:
+        spool._writer.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(Unavailable):
+            append(spool, b"x" * 1_000_000)
+        assert (spool.batches, spool.bytes, spool.lines) == (0, 0, 0)
+
+
+def test_an_emptied_spool_gives_its_space_back(open_spool, tmp_path):
+    with open_spool(bytes_max=10**9) as spool:
+        append(spool, *[b"x" * 1_000_000] * 60)
+        last = FIRST_SEQ + 59
+        spool.begin_milling(FIRST_SEQ, last)
+        spool.end_milling(FIRST_SEQ, last, spool.read(FIRST_SEQ, last))
+    assert (tmp_path / "spool.db").stat().st_size < 5_000_000

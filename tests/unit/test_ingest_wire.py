@@ -1,0 +1,79 @@
+"""A batch beside its lines: tags, addresses, clocks, and what is looked for where."""
+
+import pytest
+from starlette.datastructures import QueryParams
+
+from logboom.errors import MissingHostname
+from logboom.ingest.wire import parse_batch, parse_envelope, parse_now_ms, parse_tags
+
+BODY = b'{"lines":[{"line":"x"}]}'
+FACTS = {"account_id": "a", "key_id": "k", "received_ms": 1, "ip_remote": "127.0.0.1", "user_agent": "test"}
+
+
+def envelope(query="hostname=h", body=BODY):
+    return parse_envelope(parse_batch(body), QueryParams(query), **FACTS)
+
+
+TAGS = {
+    "comma list": (["a,b"], ("a", "b")),
+    "repeated (PY)": (["a", "b"], ("a", "b")),
+    "blanks and doubles": ([" a , a ,,b "], ("a", "b")),
+    "text of nothing (BROWSER)": (["undefined"], ()),
+    "long": (["x" * 81], ("x" * 80,)),
+    "many": ([",".join(map(str, range(200)))], tuple(map(str, range(100)))),
+}
+
+
+@pytest.mark.parametrize(("values", "tags"), TAGS.values(), ids=TAGS)
+def test_tags(values, tags):
+    assert parse_tags(values) == tags
+
+
+CLOCKS = {"": 0, "1795400002": 1795400002000, "1795400002000": 1795400002000, "1795400002.5": 1795400002500,
+          "nan": 0, "inf": 0, "-1": 0, "now": 0, "1e300": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "now_ms"), CLOCKS.items(), ids=CLOCKS)
+def test_the_senders_clock(text, now_ms):
+    assert parse_now_ms(text) == now_ms
+
+
+HOSTS = {
+    "query": ("hostname=q", b'{"lines":[{"line":"x"}],"hostname":"b"}', "q"),
+    "body (GO)": ("", b'{"lines":[{"line":"x"}],"hostname":"b"}', "b"),
+    "blank in the query": ("hostname=%20", b'{"lines":[{"line":"x"}],"hostname":"b"}', "b"),
+    "in the lines": ("", b'{"lines":[{"line":"x","host":"l"}]}', ""),
+    "long": ("hostname=" + "h" * 300, BODY, "h" * 256),
+}
+
+
+@pytest.mark.parametrize(("query", "body", "hostname"), HOSTS.values(), ids=HOSTS)
+def test_the_host_of_a_request(query, body, hostname):
+    assert envelope(query, body).hostname == hostname
+
+
+@pytest.mark.parametrize("body", [BODY, b'{"lines":[]}', b'{"lines":[{"line":"x","host":5}]}'])
+def test_a_missing_host_is_told(body):
+    with pytest.raises(MissingHostname):
+        envelope("", body)
+
+
+@pytest.mark.parametrize(
+    ("query", "ip", "mac"),
+    [
+        ("ip=10.0.0.1&mac=02:00:00:00:00:01", "10.0.0.1", "02:00:00:00:00:01"),
+        ("ip=&mac=", "", ""),
+        ("ip=<x>&mac=mac", "", "mac"),
+    ],
+)
+def test_strange_addresses_are_left_out(query, ip, mac):
+    found = envelope("hostname=h&" + query)
+    assert (found.ip, found.mac) == (ip, mac)
+
+
+@pytest.mark.parametrize(
+    ("body", "member", "count"), [(BODY, "lines", 1), (b'{"e":"ls","ls":[{"line":"a"},{"line":"b"}]}', "ls", 2)]
+)
+def test_an_untouched_body_names_its_array(body, member, count):
+    batch = parse_batch(body)
+    assert (batch.body, batch.lines_member, batch.lines_count) == (body, member, count)
