@@ -17,6 +17,7 @@ KEY_VALUE_CHARACTERS_MAX: Final = 80  # the longest that a known client carries 
 # Mezmo documents 10 MB; Vector and the OpenTelemetry exporter fill 10,000,000 bytes before their framing,
 # and rich meta is not counted by the clients' own limits. Measured on the decoded body.
 INGEST_BODY_BYTES_MAX: Final = 11 * 1024 * 1024
+REQUEST_HEAD_BYTES_MAX: Final = 64 * 1024  # address and headers; a query of 20,000 characters must fit
 CONFIG_BODY_BYTES_MAX: Final = 64 * 1024
 # What is read on of a refused body so that the sender can see the answer instead of a reset connection.
 REFUSED_BODY_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024

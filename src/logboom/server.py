@@ -7,7 +7,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from logboom.errors import DataFolderInUse, NotFound, StartError
 from logboom.export.routes import ExportRoutes
 from logboom.ingest.routes import IngestRoutes
 from logboom.keys.gate import Gate
+from logboom.keys.key import Caller
 from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
 from logboom.keys.master_secret import open_vault
@@ -46,6 +47,9 @@ from logboom.spool import Spool
 from logboom.store import EmbeddedLineStore, Engine, LineStore
 
 log = structlog.get_logger(__name__)
+
+SEARCH_CONNECTIONS = 10  # searches and exports that run at once; the next ones wait
+INSERT_CONNECTIONS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +126,15 @@ def open_parts(settings: Settings) -> Parts:
     bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
     first_start = bootstrap.run(settings)
 
-    engine = Engine(settings.data_dir / "lines", threads=settings.engine_threads)
-    store = EmbeddedLineStore(engine)
+    lines = settings.data_dir / "lines"
+    inserts = Engine(lines, connections=INSERT_CONNECTIONS)
+    searches = Engine(lines, connections=SEARCH_CONNECTIONS, threads=settings.engine_threads)
+    store = EmbeddedLineStore(searches=searches, inserts=inserts)
     spool = Spool(settings.data_dir / "spool.db", bytes_max=settings.spool_bytes_max, first_seq=now_ms())
     mill = Mill(
         spool=spool,
         store=store,
-        engine=engine,
+        engine=inserts,
         folder=settings.data_dir,
         metrics=metrics.mill,
         batch_lines=settings.mill_batch_lines,
@@ -187,13 +193,15 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _for_service_key(gate: Gate, *, allow_query: bool = False) -> Callable[..., Endpoint]:
-    """Puts the check for a service key before a handler, which is given the caller."""
+def _for_service_key(
+    gate: Gate, *, allow_query: bool = False
+) -> Callable[[Callable[[Request, Caller], Awaitable[Response]]], Endpoint]:
+    """Puts the check for a service key before what answers, which is given the caller."""
 
-    def guard(handler: Callable[..., object]) -> Endpoint:
+    def guard(answer: Callable[[Request, Caller], Awaitable[Response]]) -> Endpoint:
         async def guarded(request: Request) -> Response:
             caller = gate.service_caller(request, allow_query=allow_query)
-            return await handler(request, caller)  # type: ignore[misc, no-any-return]
+            return await answer(request, caller)
 
         return guarded
 

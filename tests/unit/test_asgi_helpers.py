@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from logboom.asgi.body import gunzip
-from logboom.asgi.request_line import encode_blanks
+from logboom.asgi.protocol import encode_blanks
 from logboom.errors import BodyTooLarge, MalformedBatch
 
 

@@ -1,9 +1,12 @@
 """Renders answers. The one function that turns an error into a body is here, so every route speaks the same wire."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 import msgspec
-from starlette.responses import Response
+from anyio import CancelScope
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from logboom.errors import LogboomError, Unavailable, ValidationFailed
 
@@ -13,6 +16,24 @@ JSON_TYPE = "application/json; charset=utf-8"
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with *value* as JSON."""
     return Response(msgspec.json.encode(value), status_code=status, media_type=JSON_TYPE, headers=headers)
+
+
+class ChunksResponse(StreamingResponse):
+    """Streams a blocking generator from a thread, and closes it whatever happens.
+
+    A reader that leaves in the middle must not keep what the generator holds until a garbage collection comes by.
+    """
+
+    def __init__(self, chunks: Generator[bytes, None, None], media_type: str) -> None:
+        super().__init__(iterate_in_threadpool(chunks), media_type=media_type)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await run_in_threadpool(self._chunks.close)
 
 
 def error_body(error: LogboomError) -> dict[str, object]:

@@ -52,8 +52,11 @@ def run(settings: Settings) -> None:
         sys.stdout.write(first_start_text(parts.first_start, address))
     sys.stdout.write(f"Logboom listens on {address}\n")
     sys.stdout.flush()
-    from logboom.asgi.request_line import LenientProtocol
+    from logboom.asgi.protocol import LenientProtocol
 
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn stops gracefully, then raises the signal again for whoever had it; an asked-for stop is no error.
+        signal.signal(ending, lambda *_: None)
     uvicorn.Server(
         uvicorn.Config(
             make_server(parts),
@@ -131,4 +134,3 @@ def configure_log(level: str) -> None:
     logging.basicConfig(
         level=logging.WARNING, format='{"event": "library", "level": "%(levelname)s", "text": "%(message)s"}'
     )
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)

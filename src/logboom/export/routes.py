@@ -1,12 +1,12 @@
 """`GET /v1/export` streams JSON Lines; `GET /v2/export` gives pages."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from logboom.asgi.respond import JSON_TYPE
+from logboom.asgi.respond import JSON_TYPE, ChunksResponse
 from logboom.errors import Detail, ValidationFailed
 from logboom.export.wire import last_place, render_page
 from logboom.keys.key import Caller
@@ -32,7 +32,7 @@ class ExportRoutes:
         chunks = self._store.select(search.selection())
         # The first chunk comes before the status, so that what fails at once is told with its proper status.
         first = await run_in_threadpool(next, chunks, b"")
-        return StreamingResponse(iterate_in_threadpool(_with_first(first, chunks)), media_type=LINES_TYPE)
+        return ChunksResponse(_with_first(first, chunks), media_type=LINES_TYPE)
 
     async def export_page(self, request: Request, caller: Caller) -> Response:
         """Version 2: `{"lines": [...], "pagination_id": ...}`."""
@@ -53,7 +53,10 @@ def _next_page(search: Search, lines: list[bytes]) -> str | None:
     return render_cursor(search, last_place(lines[-1])) if len(lines) == search.lines_max else None
 
 
-def _with_first(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from chunks
+def _with_first(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    try:
+        if first:
+            yield first
+        yield from chunks
+    finally:
+        chunks.close()

@@ -53,9 +53,11 @@ READ_TOTALS: Final = "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(
 
 # Free pages are used again; a spool that was once long gives its space back when it is empty.
 FREE_PAGES: Final = "PRAGMA freelist_count"
+FOLD_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 GIVE_BACK: Final = "PRAGMA incremental_vacuum(1)"  # Python's driver takes one step of it, which is one page
 
 FREE_PAGES_MAX: Final = 2000
+LOG_BYTES_MAX: Final = 8 * 1024 * 1024
 GROUP_MAX: Final = 256
 Write = Callable[[sqlite3.Connection], object]
 
@@ -70,6 +72,7 @@ class Spool:
         self._writes: queue.SimpleQueue[tuple[Write, Future[None]] | None] = queue.SimpleQueue()
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Envelope).decode
+        self._log_path = path.with_name(f"{path.name}-wal")
         self._writer = self._open(path)
         self._reader = self._open(path)
         self._begin(first_seq)
@@ -130,6 +133,7 @@ class Spool:
         self._write(_give_back)
         for batch in milled:
             self._count(-1, -len(batch.body), -batch.envelope.lines_count)
+        self._fold_log()
 
     def set_aside(self, batch: SpooledBatch, reason: str, now_ms: int) -> None:
         """Keep a batch that cannot be milled apart from the queue, so that it blocks nothing and is not lost."""
@@ -163,6 +167,11 @@ class Spool:
         schema = files("logboom.spool").joinpath("schema.sql").read_text(encoding="utf-8")
         self._writer.executescript(schema)
         self._writer.execute(BEGIN_SPOOL, (secrets.token_hex(16), first_seq))
+
+    def _fold_log(self) -> None:
+        """Shorten a write-ahead log that a burst has left behind; in the midst of one it would only cost time."""
+        if not self.batches and self._log_path.stat().st_size > LOG_BYTES_MAX:
+            self._reader.execute(FOLD_LOG).fetchall()
 
     def _count(self, batches: int, size: int, lines: int) -> None:
         self.batches += batches

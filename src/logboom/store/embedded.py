@@ -1,6 +1,6 @@
 """The embedded adapter of the line store: a MergeTree table in the engine of this process."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib.resources import files
 from typing import Final
 
@@ -33,31 +33,32 @@ WHERE line_id NOT IN (SELECT line_id FROM lines WHERE line_id BETWEEN {first_id:
 class EmbeddedLineStore:
     """See port.LineStore."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Bring the schema of *engine* up to date and use it."""
-        self._engine = engine
+    def __init__(self, *, searches: Engine, inserts: Engine) -> None:
+        """Bring the schema up to date. Two pools, so that no number of searches keeps lines from being stored."""
+        self._searches, self._inserts = searches, inserts
         schema = files("logboom.store").joinpath("schema")
         for script in sorted(schema.iterdir(), key=lambda script: script.name):
-            engine.execute(script.read_text(encoding="utf-8"))
+            inserts.execute(script.read_text(encoding="utf-8"))
 
     def append(self, rows: Rows, *, again: bool = False) -> None:
         sql = INSERT.replace("/*only*/", ONLY_MISSING if again else "").replace("/*rows*/", rows.sql)
         names: dict[str, Parameter] = {"token": rows.token, "first_id": rows.first_id, "last_id": rows.last_id}
         with _as_unavailable("append"):
-            self._engine.execute(sql, {**rows.parameters, **names})
+            self._inserts.execute(sql, {**rows.parameters, **names})
 
-    def select(self, selection: Selection) -> Iterator[bytes]:
+    def select(self, selection: Selection) -> Generator[bytes, None, None]:
         statement = select_statement(selection)
         with _as_unavailable("select"):
-            yield from self._engine.stream(statement.sql, statement.parameters)
+            yield from self._searches.stream(statement.sql, statement.parameters)
 
     def count(self, selection: Selection) -> int:
         statement = count_statement(selection)
         with _as_unavailable("count"):
-            return int(self._engine.query(statement.sql, statement.parameters))
+            return int(self._searches.query(statement.sql, statement.parameters))
 
     def close(self) -> None:
-        self._engine.close()
+        self._searches.close()
+        self._inserts.close()
 
 
 class _as_unavailable:  # noqa: N801 -- reads as a statement at its uses

@@ -6,7 +6,7 @@ engine lets go of Python's lock while it works. A streamed result holds its conn
 
 import queue
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,8 @@ from logboom.query import Parameter
 
 log = structlog.get_logger(__name__)
 
-CONNECTIONS: Final = 12
 CONNECTION_WAIT_S: Final = 20
+CLOSE_WAIT_S: Final = 10
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 QUOTED_ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 CODE: Final = re.compile(r"Code: (\d+)\.")
@@ -35,16 +35,16 @@ class EngineError(Exception):
 
 
 class Engine:
-    """A pool of connections to the one engine of this process."""
+    """A pool of connections to the one engine of this process. Two pools on one folder share the engine."""
 
-    def __init__(self, folder: Path, *, threads: int = 0) -> None:
-        """Open the engine on *folder*. Raises DataFolderInUse when another process has it."""
+    def __init__(self, folder: Path, *, connections: int, threads: int = 0) -> None:
+        """Open the engine on *folder*, or join it. Raises DataFolderInUse when another process has it."""
         from chdb import connect  # importing it takes most of a second, which `logboom --help` need not wait for
 
         self._pool: queue.LifoQueue[Any] = queue.LifoQueue()
         self._connections: list[Any] = []
         try:
-            for _ in range(CONNECTIONS):
+            for _ in range(connections):
                 self._connections.append(connect(str(folder)))
         except RuntimeError as cause:
             raise DataFolderInUse from cause
@@ -62,7 +62,7 @@ class Engine:
         with self._connection() as connection, _translated():
             return bytes(connection.query(sql, form, params=_rendered(parameters)).bytes())
 
-    def stream(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> Iterator[bytes]:
+    def stream(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> Generator[bytes, None, None]:
         """The result, a text a row, in chunks as the engine makes them. Closing the iterator cancels the query."""
         with self._connection() as connection, _translated():
             result = connection.send_query(sql, "TSVRaw", params=_rendered(parameters))
@@ -73,11 +73,13 @@ class Engine:
                 result.close()
 
     def close(self) -> None:
-        """Wait for running queries and close the engine."""
+        """Wait a while for running queries and close the connections. What does not end ends with the process."""
         for _ in self._connections:
-            self._pool.get()
-        for connection in self._connections:
-            connection.close()
+            try:
+                self._pool.get(timeout=CLOSE_WAIT_S).close()
+            except queue.Empty:
+                log.warning("engine.query_outlived_the_server")
+                return
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """What the rest of Logboom may ask of the line store. Adapters differ; answers do not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -49,8 +49,11 @@ class LineStore(Protocol):
         """Insert *rows* durably, once for each token. *again*: they may be there already, in part or whole."""
         ...
 
-    def select(self, selection: Selection) -> Iterator[bytes]:
-        """The lines as JSON Lines (members of mezmo-api 6.3), in chunks of whole lines, in constant memory."""
+    def select(self, selection: Selection) -> Generator[bytes, None, None]:
+        """The lines as JSON Lines (members of mezmo-api 6.3), in chunks of whole lines, in constant memory.
+
+        Whoever leaves it before its end must close it: it holds one of few connections.
+        """
         ...
 
     def count(self, selection: Selection) -> int:

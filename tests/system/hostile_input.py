@@ -1,0 +1,192 @@
+"""Bad input as tables: what broken, careless and malicious senders put on the wire."""
+
+import gzip
+import json
+from typing import Any
+
+BODY_BYTES_MAX = 11 * 1024 * 1024
+GZIP = {"Content-Encoding": "gzip"}
+GOOD_BATCH = b'{"lines":[{"line":"good"}]}'
+
+ROUTES = [
+    ("POST", "/logs/ingest"),
+    ("POST", "/logs/agent"),
+    ("GET", "/v1/config/keys"),
+    ("POST", "/v1/config/keys"),
+    ("GET", "/v1/config/keys/0123456789abcdef01234567"),
+    ("PUT", "/v1/config/keys/0123456789abcdef01234567"),
+    ("DELETE", "/v1/config/keys/0123456789abcdef01234567"),
+    ("GET", "/v1/export"),
+    ("GET", "/v2/export"),
+    ("GET", "/api/search/count"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+]
+
+
+def nested(depth: int, *, opening: str = '{"a":', inner: str = "1", closing: str = "}") -> str:
+    """JSON text that is *depth* deep; made as text, since no encoder would go there."""
+    return opening * depth + inner + closing * depth
+
+
+# Bodies that are no batch at all, with the headers they come with. They are refused with 400 or 413, or harmless.
+WHOLE_BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
+    "empty": (b"", {}),
+    "blank": (b"  \n", {}),
+    "a number": (b"1", {}),
+    "null": (b"null", {}),
+    "a string": (b'"text"', {}),
+    "an empty array": (b"[]", {}),
+    "an empty object": (b"{}", {}),
+    "cut off": (GOOD_BATCH[:-4], {}),
+    "with a tail": (GOOD_BATCH + b"}}", {}),
+    "single quotes": (b"{'lines':[]}", {}),
+    "lines: a number": (b'{"lines":5}', {}),
+    "lines: null": (b'{"lines":null}', {}),
+    "lines: an object": (b'{"lines":{"line":"x"}}', {}),
+    "ls: a string": (b'{"e":"ls","ls":"x"}', {}),
+    "lines and ls": (b'{"lines":[],"ls":[]}', {}),
+    "hostname: an array": (b'{"hostname":["x"],"lines":[]}', {}),
+    "tags: an object": (b'{"tags":{"x":1},"lines":[]}', {}),
+    "apikey: a number": (b'{"apikey":5,"lines":[]}', {}),
+    "NaN": (b'{"lines":[{"line":"x","meta":{"a":NaN}}]}', {}),
+    "a byte order mark": (b"\xef\xbb\xbf" + GOOD_BATCH, {}),
+    "UTF-16": (GOOD_BATCH.decode().encode("utf-16"), {}),
+    "random bytes": (bytes(range(256)) * 8, {}),
+    "arrays, 100,000 deep": (nested(100_000, opening="[", closing="]").encode(), {}),
+    "objects, 100,000 deep": (nested(100_000).encode(), {}),
+    "unclosed, 1,000,000 deep": (b"[" * 1_000_000, {}),
+    "gzip: not gzip": (GOOD_BATCH, GZIP),
+    "gzip: empty": (b"", GZIP),
+    "gzip: cut off": (gzip.compress(GOOD_BATCH * 100)[:-12], GZIP),
+    "gzip: wrong checksum": (gzip.compress(GOOD_BATCH)[:-8] + b"\0" * 8, GZIP),
+    "gzip: garbage after it": (gzip.compress(GOOD_BATCH) + b"garbage", GZIP),
+    "gzip: a header only": (gzip.compress(b"")[:10], GZIP),
+    "gzip: a bomb": (gzip.compress(b" " * (64 * 1024 * 1024)), GZIP),
+    "gzip twice over": (gzip.compress(gzip.compress(GOOD_BATCH)), {"Content-Encoding": "gzip, gzip"}),
+    "an unknown encoding": (GOOD_BATCH, {"Content-Encoding": "sdch"}),
+    "too large": (b'{"lines":[{"line":"' + b"x" * BODY_BYTES_MAX + b'"}]}', {}),
+    "too large, of blanks": (b" " * (BODY_BYTES_MAX + 1), {}),
+}
+
+# Values of one line, as JSON text, that stand between two good lines. These are found, whatever becomes of the bad one.
+BAD_NEIGHBOURS: dict[str, bytes] = {
+    "a number": b"5",
+    "null": b"null",
+    "a string": b'"text"',
+    "an array": b"[]",
+    "an empty object": b"{}",
+    "no line": b'{"app":"x"}',
+    "line: null": b'{"line":null}',
+    "line: an object": b'{"line":{"a":[1,2]}}',
+    "line: 1 MB": b'{"line":"' + b"x" * 1_000_000 + b'"}',
+    "line: NUL": b'{"line":"a\\u0000b"}',
+    "line: a lone surrogate": b'{"line":"a\\ud800b"}',
+    "line: surrogates in the wrong order": b'{"line":"\\udc00\\ud800"}',
+    "line: invalid UTF-8": b'{"line":"a\xff\xfeb"}',
+    "line: an overlong encoding": b'{"line":"\xc0\xaf"}',
+    "line: looks like JSON, 5,000 deep": json.dumps({"line": nested(5_000)}).encode(),
+    "line: looks like JSON, cut off": json.dumps({"line": '{"a":{"b":'}).encode(),
+    "line: many fields": json.dumps({"line": json.dumps({f"f{n}": n for n in range(5_000)})}).encode(),
+    "line: a field without a name": json.dumps(
+        {"line": json.dumps({"": 1, ".": 2, "a..b": 3, "a": {"": {"": 4}}})}
+    ).encode(),
+    "line twice": b'{"line":"one","line":"two"}',
+    "meta, 5,000 deep": ('{"line":"x","meta":' + nested(5_000) + "}").encode(),
+    "meta: a string, 5,000 deep": json.dumps({"line": "x", "meta": nested(5_000)}).encode(),
+    "meta: 1 MB": json.dumps({"line": "x", "meta": {"a": "x" * 1_000_000}}).encode(),
+    "meta: a number": b'{"line":"x","meta":5}',
+    "meta: an array": b'{"line":"x","meta":[{"a":1}]}',
+    "meta: broken text": b'{"line":"x","meta":"{\\"a\\":"}',
+    "meta: a lone surrogate": b'{"line":"x","meta":{"a\\ud800":"\\udfff"}}',
+    "meta: NULs": b'{"line":"x","meta":{"a\\u0000":"\\u0000"}}',
+    "meta: huge numbers": b'{"line":"x","meta":{"a":1e400,"b":-1e400,"c":123456789012345678901234567890}}',
+    "timestamp: text": b'{"line":"x","timestamp":"yesterday"}',
+    "timestamp: negative": b'{"line":"x","timestamp":-5}',
+    "timestamp: huge": b'{"line":"x","timestamp":1e308}',
+    "timestamp: too many digits": b'{"line":"x","timestamp":99999999999999999999999999999999}',
+    "timestamp: true": b'{"line":"x","timestamp":true}',
+    "timestamp: an object": b'{"line":"x","timestamp":{"a":1}}',
+    "timestamp: no such day": b'{"line":"x","timestamp":"2026-02-31T25:61:61Z"}',
+    "timestamp: the year 9999": b'{"line":"x","timestamp":"9999-12-31T23:59:59Z"}',
+    "app: a number": b'{"line":"x","app":5}',
+    "app: an object": b'{"line":"x","app":{"a":1}}',
+    "app: long": b'{"line":"x","app":"' + b"a" * 100_000 + b'"}',
+    "app: NUL, tab and quotes": b'{"line":"x","app":"\\u0000\\t\\u0027\\"\\\\N"}',
+    "level: an array": b'{"line":"x","level":["error"]}',
+    "env: false": b'{"line":"x","env":false}',
+    "host: an object": b'{"line":"x","hostname":{"a":1}}',
+    "tags: many": json.dumps({"line": "x", "tags": [f"t{n}" for n in range(5_000)]}).encode(),
+    "tags: mixed": b'{"line":"x","tags":[1,null,{"a":1},"ok"]}',
+    "label: text": b'{"line":"x","label":"text"}',
+    "annotation: nested": b'{"line":"x","annotation":{"a":{"b":{"c":{"d":{"e":1}}}}}}',
+    "unknown members": b'{"line":"x","_account":"other","line_id":1,"account_id":"other","__proto__":{}}',
+}
+
+QUERIES: dict[str, str] = {
+    "an open parenthesis": "(",
+    "a closing parenthesis": ")",
+    "an open quote": '"abc',
+    "parentheses, 10,000 deep": "(" * 10_000,
+    "balanced, 1,000 deep": "(" * 1_000 + "a" + ")" * 1_000,
+    "minus signs": "-" * 5_000,
+    "operators only": "AND OR AND",
+    "a field without a value": "app:",
+    "a value without a field": ":error",
+    "an open list": "app:[a,b",
+    "comparisons": "n:>=>=5 n:>abc n:>1e400 n:>-",
+    "SQL": "'; DROP TABLE lines; --",
+    "LIKE signs": "%_\\%",
+    "engine parameters": "{account_id:String}",
+    "NUL": "a\0b",
+    "tabs and line feeds": "a\tb\nc\\N",
+    "emoji": "😀" * 100,
+    "too long": "a " * 15_000,
+    "many clauses": " OR ".join(f"a{n}" for n in range(1_500)),
+    "every line": "_account:*",
+    "another account": "_account:0123456789",
+    "a very long field": "a." * 2_000 + "b:c",
+}
+
+EXPORT_PARAMETERS: dict[str, dict[str, Any]] = {
+    "from: text": {"from": "yesterday"},
+    "from: negative": {"from": "-1"},
+    "from: huge": {"from": "9" * 400},
+    "from: a float": {"from": "1e308"},
+    "from: NaN": {"from": "nan"},
+    "from: empty": {"from": ""},
+    "from after to": {"from": "2000000000000", "to": "1000000000000"},
+    "to: NUL": {"to": "\0"},
+    "size: text": {"size": "all"},
+    "size: zero": {"size": "0"},
+    "size: negative": {"size": "-5"},
+    "size: huge": {"size": "9" * 40},
+    "size: other digits": {"size": "٣"},
+    "prefer: unknown": {"prefer": "middle"},
+    "pagination_id: garbage": {"pagination_id": "garbage"},
+    "pagination_id: null": {"pagination_id": "null"},
+    "pagination_id: base64 of JSON": {"pagination_id": "eyJ0cyI6MX0="},
+    "pagination_id: long": {"pagination_id": "A" * 10_000},
+    "pagination_id: no ASCII": {"pagination_id": "\0é😀"},
+    "hosts: commas": {"hosts": ",,,,"},
+    "apps: quotes": {"apps": "'\"\\',[]"},
+    "levels: many": {"levels": ",".join(f"l{n}" for n in range(2_000))},
+    "repeated": {"from": ["1", "2"], "query": ["a", "b"]},
+    "unknown": {"favourite": "5"},
+}
+
+KEY_BODIES: dict[str, bytes] = {
+    "cut off": b'{"name":',
+    "an array": b"[]",
+    "a number": b"5",
+    "name: a number": b'{"name":5}',
+    "name: an object": b'{"name":{}}',
+    "name: too long": b'{"name":"' + b"x" * 31 + b'"}',
+    "name: NUL": b'{"name":"a\\u0000"}',
+    "name: a lone surrogate": b'{"name":"\\ud800"}',
+    "name: invalid UTF-8": b'{"name":"\xff"}',
+    "unknown members": b'{"name":"x","key":"mine","id":"mine","type":"service"}',
+    "deep": nested(100_000).encode(),
+    "too large": b'{"name":"' + b"x" * 100_000 + b'"}',
+}
