@@ -33,8 +33,7 @@ HOST_CHARACTERS_MAX: Final = 256
 APP_CHARACTERS_MAX: Final = 512
 LEVEL_CHARACTERS_MAX: Final = 80
 TAG_CHARACTERS_MAX: Final = 80
-TAGS_MAX: Final = 100
-FIELDS_DEPTH_MAX: Final = 3
+TAGS_MAX: Final = 50  # every line of a batch carries the tags of its request
 FUTURE_MS_MAX: Final = 24 * 3_600_000  # a timestamp further ahead becomes the arrival time
 
 # -- export: mezmo-api 6.1 and 6.2 ------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class Parts:
     @property
     def is_ready(self) -> bool:
         """Whether lines can be accepted and found."""
-        return self.mill.ready.is_set() and self.mill.is_running
+        return self.mill.is_well
 
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""

@@ -4,7 +4,6 @@
 Nothing below the composition root reads them.
 """
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,15 +67,6 @@ class Settings:
         if not host or not port.isdecimal() or int(port) > PORT_MAX:
             raise SettingsInvalid(f"LOGBOOM_LISTEN must be HOST:PORT, for example {DEFAULT_LISTEN}.")
         return host, int(port)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        host = self.listen_address[0]
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
 
     @property
     def control_plane_url(self) -> str:

@@ -41,7 +41,7 @@ class Tester:
         while (found := self.get("/api/search/count").json()["count"]) != count:
             assert time.monotonic() < deadline, f"{found} of {count} lines stored"
             time.sleep(0.01)
-        return self.get("/v2/export", prefer="head", **params).json()["lines"]
+        return self.get("/v2/export", **{"prefer": "head", **params}).json()["lines"]
 
     def send_line(self, **line: Any) -> dict[str, Any]:
         """Send one line and return it as exported."""

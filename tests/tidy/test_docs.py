@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -82,3 +84,13 @@ def test_every_route_has_a_row() -> None:
     api = without_names(rows("api.md"))
     assert routes() != []
     assert [route for route in routes() if not is_in(api, without_names(route))] == []
+
+
+def test_the_compatibility_page_is_not_stale() -> None:
+    check = subprocess.run(
+        [sys.executable, ROOT / "tools" / "gen_compatibility.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stderr or check.stdout

@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from logboom.errors import MissingHostname
-from logboom.ingest.wire import parse_batch, parse_envelope, parse_now_ms, parse_tags
+from logboom.ingest.wire import parse_batch, parse_envelope, parse_now_ms, split_tags
 
 BODY = b'{"lines":[{"line":"x"}]}'
 FACTS = {"account_id": "a", "key_id": "k", "received_ms": 1, "ip_remote": "127.0.0.1", "user_agent": "test"}
@@ -19,14 +19,12 @@ TAGS = {
     "repeated (PY)": (["a", "b"], ("a", "b")),
     "blanks and doubles": ([" a , a ,,b "], ("a", "b")),
     "text of nothing (BROWSER)": (["undefined"], ()),
-    "long": (["x" * 81], ("x" * 80,)),
-    "many": ([",".join(map(str, range(200)))], tuple(map(str, range(100)))),
 }
 
 
 @pytest.mark.parametrize(("values", "tags"), TAGS.values(), ids=TAGS)
 def test_tags(values, tags):
-    assert parse_tags(values) == tags
+    assert split_tags(values) == tags
 
 
 CLOCKS = {"": 0, "1795400002": 1795400002000, "1795400002000": 1795400002000, "1795400002.5": 1795400002500,
@@ -77,3 +75,20 @@ def test_strange_addresses_are_left_out(query, ip, mac):
 def test_an_untouched_body_names_its_array(body, member, count):
     batch = parse_batch(body)
     assert (batch.body, batch.lines_member, batch.lines_count) == (body, member, count)
+
+
+LONG = {
+    "tag": ("tags=" + "x" * 81, ("tags",)),
+    "tags": ("tags=" + ",".join(map(str, range(51))), ("tags",)),
+    "app": ("app=" + "a" * 513, ("app",)),
+    "host": ("hostname=" + "h" * 257, ("host",)),
+    "nothing": ("tags=a&app=b", ()),
+}
+
+
+@pytest.mark.parametrize(("query", "cut"), LONG.values(), ids=LONG)
+def test_what_is_cut_is_named(query, cut):
+    found = envelope(query if query.startswith("hostname") else "hostname=h&" + query)
+    assert found.cut == cut
+    assert max(map(len, [found.hostname, found.app, *found.tags])) <= 512
+    assert len(found.tags) <= 50

@@ -1,10 +1,12 @@
 """`logboom serve`: one process that does everything."""
 
+import io
 import logging
 import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import structlog
@@ -114,6 +116,19 @@ Send a first line, and find it again:
 """
 
 
+class Messages(io.TextIOWrapper):
+    """Standard error. A full disk or a closed pipe behind it loses messages, never the thread that says them."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            super().flush()
+
+
 def configure_log(level: str) -> None:
     """Structured messages as JSON on standard error. Raises SettingsInvalid."""
     if level not in LEVELS:
@@ -128,7 +143,9 @@ def configure_log(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(
+            Messages(sys.stderr.buffer, encoding="utf-8", errors="replace", line_buffering=True)
+        ),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(

@@ -37,9 +37,9 @@ class IngestRoutes:
             ip_remote=request.client.host if request.client else "",
             user_agent=request.headers.get("user-agent", ""),
         )
-        seq = await self._spool.append(envelope, batch.body) if batch.lines_count else 0
+        seq = await self._spool.append(envelope, batch.body) if batch.lines_count else None
         self._lines.inc(batch.lines_count)
-        return json_response(render_accepted(spool_id=self._spool.spool_id, seq=seq))
+        return json_response(render_accepted(seq))
 
 
 def _has_body(request: Request) -> bool:

@@ -102,25 +102,34 @@ def parse_envelope(
 ) -> Envelope:
     """What is known of the batch beside its lines. Raises MissingHostname."""
     sender = batch.sender
+    hostname, app = _hostname(batch, query, ip_remote), clean(query.get("app"))
+    stated_tags = split_tags([*query.getlist("tags"), *query.getlist("tag"), *_tag_texts(sender.tags)])
+    tags = tuple(tag[: limits.TAG_CHARACTERS_MAX] for tag in stated_tags[: limits.TAGS_MAX])
+    is_cut = {
+        "host": len(hostname) > limits.HOST_CHARACTERS_MAX,
+        "app": len(app) > limits.APP_CHARACTERS_MAX,
+        "tags": tags != stated_tags,
+    }
     return Envelope(
         account_id=account_id,
         key_id=key_id,
         received_ms=received_ms,
         lines_count=batch.lines_count,
         lines_member=batch.lines_member,
-        hostname=_hostname(batch, query, ip_remote),
+        hostname=hostname[: limits.HOST_CHARACTERS_MAX],
         ip=_plausible(query.get("ip") or sender.ip),
         ip_remote=ip_remote,
         mac=_plausible(query.get("mac") or sender.mac),
-        tags=parse_tags([*query.getlist("tags"), *query.getlist("tag"), *_tag_texts(sender.tags)]),
-        app=clean(query.get("app"))[: limits.APP_CHARACTERS_MAX],
+        tags=tags,
+        app=app[: limits.APP_CHARACTERS_MAX],
+        cut=tuple(name for name, was_cut in is_cut.items() if was_cut),
         sender_now_ms=parse_now_ms(query.get("now", "")),
         user_agent=clean(user_agent)[:USER_AGENT_CHARACTERS_MAX],
     )
 
 
 def _hostname(batch: Batch, query: QueryParams, ip_remote: str) -> str:
-    """The host of the request, cut to its limit; '' where the lines name their own."""
+    """The host of the request; '' where the lines name their own."""
     stated = clean(query.get("hostname")) or clean(batch.sender.hostname)
     if not stated and batch.sender.apikey is not None:
         # Mezmo: logdna-go, which puts its key into the body, names no host unless told to, and never looks at an
@@ -128,7 +137,7 @@ def _hostname(batch: Batch, query: QueryParams, ip_remote: str) -> str:
         stated = ip_remote
     if not stated and not (batch.lines_count and _names_host(batch.first_line)):
         raise MissingHostname
-    return stated[: limits.HOST_CHARACTERS_MAX]
+    return stated
 
 
 def _names_host(line: bytes) -> bool:
@@ -145,11 +154,11 @@ def _tag_texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def parse_tags(values: Iterable[str]) -> tuple[str, ...]:
-    """Tags of repeated and comma-separated values, each once, cut to their limits."""
-    tags = (clean(tag)[: limits.TAG_CHARACTERS_MAX] for value in values for tag in value.split(","))
+def split_tags(values: Iterable[str]) -> tuple[str, ...]:
+    """Tags of repeated and comma-separated values, each once."""
+    tags = (clean(tag) for value in values for tag in value.split(","))
     # Mezmo: the browser library sends the text `undefined` when no tags are set. mezmo-api 5.1
-    return tuple(dict.fromkeys(tag for tag in tags if tag and tag != "undefined"))[: limits.TAGS_MAX]
+    return tuple(dict.fromkeys(tag for tag in tags if tag and tag != "undefined"))
 
 
 def parse_now_ms(text: str) -> int:
@@ -175,7 +184,7 @@ def _plausible(value: object) -> str:
     return text if PLAUSIBLE.fullmatch(text) else ""
 
 
-def render_accepted(*, spool_id: str, seq: int) -> Mapping[str, str]:
-    """The answer to an accepted batch."""
-    # Mezmo: newer servers add batchID, in the form of an exported line's `_bid`. mezmo-api 5.8, 24 Q13
-    return {"status": "ok", "batchID": f"{spool_id}:{seq}:logboom"}
+def render_accepted(seq: int | None) -> Mapping[str, str]:
+    """The answer to an accepted batch; an empty one has no number."""
+    # Mezmo: newer servers add batchID. Ours is the `_bid` of the batch's lines. mezmo-api 5.8, 24 Q13
+    return {"status": "ok"} | ({"batchID": f"{seq}:0:logboom"} if seq else {})

@@ -2,7 +2,7 @@
 -- their JSON, so that no type can fail; the agent's short names (`l`, `t`, `f`) stand in for the long ones.
 INSERT INTO mill.exploded
 SELECT
-    seq, index - 1, account_id, received_ms, hostname, app, tags, ip, ip_remote, mac, ingester,
+    seq, index - 1, account_id, received_ms, hostname, app, tags, cut, ip, ip_remote, mac, ingester,
     if(sent.line = '', sent.l, sent.line),
     if(sent.timestamp = '', sent.t, sent.timestamp),
     sent.app, sent.level, sent.env,
@@ -17,7 +17,7 @@ FROM
             level String, env String, file String, f String, hostname String, host String, meta String,
             label String, annotation String, tags String))') AS sent_lines
     FROM file({path:String}, 'RowBinary', 'seq UInt64, account_id String, received_ms Int64, hostname String,
-        app String, tags Array(String), ip String, ip_remote String, mac String, ingester String, member String,
+        app String, tags Array(String), cut Array(String), ip String, ip_remote String, mac String, ingester String, member String,
         body String')
 )
 ARRAY JOIN sent_lines AS sent, arrayEnumerate(sent_lines) AS index

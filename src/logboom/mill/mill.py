@@ -5,7 +5,6 @@ last numbers are on disk before the insert starts and make its idempotency token
 is repeated as it was and the store recognises it. Only what the store holds durably leaves the spool.
 """
 
-import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -18,13 +17,12 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from logboom import limits
-from logboom.errors import MalformedBatch, Unavailable
+from logboom.errors import MalformedBatch
 from logboom.mill.mend import mend_batch
 from logboom.mill.round import write_round
 from logboom.query import Parameter
 from logboom.spool import Spool, SpooledBatch
 from logboom.store import Engine, LineStore, Rows
-from logboom.store.engine import EngineError
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +81,7 @@ class Mill:
         self._rows = assemble_rows()
         self._thread = threading.Thread(target=self._run, name="mill", daemon=True)
         self.ready = threading.Event()
+        self.failures = 0  # in a row
         engine.execute(_sql("tables"))
 
     def start(self) -> None:
@@ -96,16 +95,28 @@ class Mill:
         self._thread.join()
 
     @property
-    def is_running(self) -> bool:
-        return self._thread.is_alive()
+    def is_well(self) -> bool:
+        """Whether rounds are being done, and the last one was."""
+        return self.ready.is_set() and self._thread.is_alive() and not self.failures
 
     def _run(self) -> None:
-        if interrupted := self._spool.interrupted():
-            self._mill_until_done(*interrupted, again=True)
-        self.ready.set()
+        """Round after round. Whatever fails is tried again under the same token; the spool keeps the lines."""
+        reach = self._spool.interrupted()
+        again = reach is not None
         while not self._stopping.is_set():
-            if reach := self._next_range():
-                self._mill_until_done(*reach)
+            if reach is None:
+                self.ready.set()
+            try:
+                reach = reach or self._next_range()
+                if reach:
+                    self._mill(*reach, again=again)
+                reach, again, self.failures = None, False, 0
+            except Exception as error:  # noqa: BLE001 -- the edge of this thread: it must outlive a full disk
+                again = reach is not None
+                wait_s = RETRY_S[min(self.failures, len(RETRY_S) - 1)]
+                self.failures += 1
+                log.error("mill.round_failed", reach=reach, error=repr(error), retry_s=wait_s)
+                self._stopping.wait(wait_s)
 
     def _next_range(self) -> tuple[int, int] | None:
         """The oldest batches that fit into one round; waits for some, and a moment longer for more."""
@@ -124,22 +135,9 @@ class Mill:
         while self._spool.lines < self._batch_lines and (left := until - time.monotonic()) > 0:
             self._stopping.wait(min(left, 0.05))
 
-    def _mill_until_done(self, first_seq: int, last_seq: int, *, again: bool = False) -> None:
-        """One round, repeated under the same token until it is done or the server stops."""
-        self._spool.begin_milling(first_seq, last_seq)
-        for attempt in itertools.count():
-            try:
-                self._mill(first_seq, last_seq, again=again or attempt > 0)
-            except (Unavailable, EngineError, OSError) as error:
-                wait_s = RETRY_S[min(attempt, len(RETRY_S) - 1)]
-                log.error("mill.round_failed", first_seq=first_seq, error=str(error), retry_s=wait_s)
-                if self._stopping.wait(wait_s):
-                    return
-            else:
-                return
-
     def _mill(self, first_seq: int, last_seq: int, *, again: bool) -> None:
         with self._metrics.round_seconds.time():
+            self._spool.begin_milling(first_seq, last_seq)
             batches = self._explode_soundly(self._spool.read(first_seq, last_seq))
             if batches:
                 self._store.append(self._rows_of(first_seq, last_seq), again=again)

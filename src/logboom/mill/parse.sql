@@ -1,5 +1,5 @@
 -- Formats to fields. A line that ends with `}` is JSON from its first `{` on (product.md 2.3). Objects are opened three
--- levels deep, deeper ones stay text; numbers go to `numbers`, everything else to `fields`, under dotted paths.
+-- levels deep (Mezmo's limit, mezmo-api 5.5), deeper ones stay text; numbers go to `numbers`, everything else to `fields`, under dotted paths.
 -- Numbers of more than 15 digits stay text as well, which keeps every digit.
 WITH
     members -> arrayFlatten(arrayMap(member -> arrayMap(inner -> (concat(member.1, '.', inner.1), inner.2),

@@ -26,9 +26,10 @@ def _row(batch: SpooledBatch) -> Iterator[bytes]:
     yield INT64.pack(envelope.received_ms)
     yield from _text(envelope.hostname)
     yield from _text(envelope.app)
-    yield _varint(len(envelope.tags))
-    for tag in envelope.tags:
-        yield from _text(tag)
+    for texts in (envelope.tags, envelope.cut):
+        yield _varint(len(texts))
+        for text in texts:
+            yield from _text(text)
     for text in (envelope.ip, envelope.ip_remote, envelope.mac, envelope.user_agent, envelope.lines_member):
         yield from _text(text)
     yield _varint(len(batch.body))

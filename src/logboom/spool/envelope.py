@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """The facts of one request. Texts are valid UTF-8 within their limits; '' stands for absent."""
+    """The facts of one request. Texts are valid UTF-8 within their limits; '' stands for absent.
+
+    *cut* names the ones that were longer than their limit: `host`, `app`, `tags`.
+    """
 
     account_id: str
     key_id: str
@@ -17,6 +20,7 @@ class Envelope:
     mac: str = ""
     tags: tuple[str, ...] = ()
     app: str = ""
+    cut: tuple[str, ...] = ()
     sender_now_ms: int = 0
     lines_member: str = "lines"
     user_agent: str = ""
