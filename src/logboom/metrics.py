@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from logboom.asgi.edge import EdgeMetrics
 from logboom.mill.mill import MillMetrics
-from logboom.spool import Spool
+from logboom.spool import Disk, Spool
 
 
 class Metrics:
@@ -26,6 +26,11 @@ class Metrics:
             poison=Counter("logboom_batches_set_aside", "Batches that could not become lines.", registry=registry),
             round_seconds=Histogram("logboom_mill_round_seconds", "Time of one round of the mill.", registry=registry),
         )
+
+    def watch_disk(self, disk: Disk) -> None:
+        """Show how much room is left."""
+        free = Gauge("logboom_disk_free_bytes", "Free space of the data folder's disk.", registry=self._registry)
+        free.set_function(lambda: disk.free_bytes)
 
     def watch_spool(self, spool: Spool) -> None:
         """Show what waits between the 200 and the line store."""

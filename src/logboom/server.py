@@ -43,7 +43,7 @@ from logboom.metrics import Metrics
 from logboom.mill.mill import Mill
 from logboom.search.routes import SearchRoutes
 from logboom.settings import Settings
-from logboom.spool import Spool
+from logboom.spool import Disk, Spool
 from logboom.store import EmbeddedLineStore, Engine, LineStore
 
 log = structlog.get_logger(__name__)
@@ -130,7 +130,8 @@ def open_parts(settings: Settings) -> Parts:
     inserts = Engine(lines, connections=INSERT_CONNECTIONS)
     searches = Engine(lines, connections=SEARCH_CONNECTIONS, threads=settings.engine_threads)
     store = EmbeddedLineStore(searches=searches, inserts=inserts)
-    spool = Spool(settings.data_dir / "spool.db", bytes_max=settings.spool_bytes_max, first_seq=now_ms())
+    disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
+    spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
     mill = Mill(
         spool=spool,
         store=store,
@@ -141,6 +142,7 @@ def open_parts(settings: Settings) -> Parts:
         interval_s=settings.mill_interval_ms / 1000,
     )
     metrics.watch_spool(spool)
+    metrics.watch_disk(disk)
     return Parts(
         folder_lock=folder_lock,
         registry=registry,

@@ -56,6 +56,9 @@ class Settings:
     spool_bytes_max: int = 4 * 1024**3
     """Size of the spool, in bytes, from which on senders are told to come back later (504)."""
 
+    disk_free_bytes_min: int = 1024**3
+    """Free space of the data folder's disk, in bytes, below which senders are told to come back later (504)."""
+
     stop_timeout_s: int = 30
     """How long a stopping server waits for requests in flight, in seconds."""
 

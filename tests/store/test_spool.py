@@ -2,11 +2,12 @@
 
 import asyncio
 import sqlite3
+import time
 
 import pytest
 
 from logboom.errors import Unavailable
-from logboom.spool import Envelope, Spool
+from logboom.spool import Disk, Envelope, Spool
 
 FIRST_SEQ = 1000
 
@@ -19,8 +20,9 @@ def envelope(lines_count=1):
 def open_spool(tmp_path):
     """Opens the same spool again and again."""
 
-    def open_it(bytes_max=10_000_000):
-        return Spool(tmp_path / "spool.db", bytes_max=bytes_max, first_seq=FIRST_SEQ)
+    def open_it(bytes_max=10_000_000, free_bytes_min=0):
+        disk = Disk(tmp_path, free_bytes_min=free_bytes_min, now_s=time.monotonic)
+        return Spool(tmp_path / "spool.db", disk=disk, bytes_max=bytes_max, first_seq=FIRST_SEQ)
 
     return open_it
 
@@ -71,6 +73,11 @@ def test_a_full_spool_asks_senders_to_wait(open_spool):
         with pytest.raises(Unavailable):
             append(spool, b"56")
         append(spool, b"5")
+
+
+def test_a_disk_below_its_floor_asks_senders_to_wait(open_spool):
+    with open_spool(free_bytes_min=10**18) as spool, pytest.raises(Unavailable):
+        append(spool, b"one")
 
 
 def test_a_batch_set_aside_blocks_nothing_and_is_kept(open_spool, tmp_path):

@@ -1,6 +1,7 @@
 """The durable queue between the door and the mill."""
 
+from logboom.spool.disk import Disk
 from logboom.spool.envelope import Envelope, SpooledBatch
 from logboom.spool.spool import Spool
 
-__all__ = ["Envelope", "Spool", "SpooledBatch"]
+__all__ = ["Disk", "Envelope", "Spool", "SpooledBatch"]

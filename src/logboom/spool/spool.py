@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from logboom.errors import Unavailable
+from logboom.spool.disk import Disk
 from logboom.spool.envelope import Envelope, SpooledBatch
 
 log = structlog.get_logger(__name__)
@@ -65,9 +66,9 @@ Write = Callable[[sqlite3.Connection], object]
 class Spool:
     """The queue. `append` is for the event loop, everything else for the mill's thread."""
 
-    def __init__(self, path: Path, *, bytes_max: int, first_seq: int) -> None:
+    def __init__(self, path: Path, *, disk: Disk, bytes_max: int, first_seq: int) -> None:
         """Open or begin the spool at *path*; a new one numbers its batches from *first_seq* on."""
-        self.bytes_max = bytes_max
+        self._disk, self._bytes_max = disk, bytes_max
         self.arrived = threading.Event()
         self._writes: queue.SimpleQueue[tuple[Write, Future[None]] | None] = queue.SimpleQueue()
         self._encode = msgspec.json.Encoder().encode
@@ -89,8 +90,10 @@ class Spool:
 
     async def append(self, envelope: Envelope, body: bytes) -> int:
         """Keep one batch; returns its sequence number once it is synced to disk. Raises Unavailable."""
-        if self.bytes + len(body) > self.bytes_max:
+        if self.bytes + len(body) > self._bytes_max:
             raise Unavailable("The server has more lines waiting than it may keep. Please retry.")
+        if not self._disk.has_room:
+            raise Unavailable("The server has too little free disk space. Please retry.")
         with self._lock:
             seq = self._next_seq
             self._next_seq += 1
