@@ -69,6 +69,12 @@ def test_a_bad_key_in_the_body_is_refused(tester):
     assert answer.status_code == 403
 
 
+def test_a_stranger_cannot_have_bodies_mended(tester):
+    body = b'{"lines":[{"line":"caf\xe9"}],"apikey":"%s"}' % tester.ingestion_key.encode()
+    assert tester.client.post("/logs/ingest?hostname=h", content=body).status_code == 401
+    assert tester.send(body).status_code == 200
+
+
 def test_vectors_health_check_without_key_and_body_is_told_401(tester):
     assert tester.client.post("http://testserver//logs/ingest?").status_code == 401
 

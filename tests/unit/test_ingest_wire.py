@@ -4,14 +4,14 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from logboom.errors import MissingHostname
-from logboom.ingest.wire import parse_batch, parse_envelope, parse_now_ms, split_tags
+from logboom.ingest.wire import find_batch, mend, parse_envelope, parse_now_ms, split_tags
 
 BODY = b'{"lines":[{"line":"x"}]}'
 FACTS = {"account_id": "a", "key_id": "k", "received_ms": 1, "ip_remote": "127.0.0.1", "user_agent": "test"}
 
 
 def envelope(query="hostname=h", body=BODY):
-    return parse_envelope(parse_batch(body), QueryParams(query), **FACTS)
+    return parse_envelope(find_batch(body) or mend(body, is_text=False), QueryParams(query), **FACTS)
 
 
 TAGS = {
@@ -39,6 +39,7 @@ def test_the_senders_clock(text, now_ms):
 HOSTS = {
     "query": ("hostname=q", b'{"lines":[{"line":"x"}],"hostname":"b"}', "q"),
     "body (GO)": ("", b'{"lines":[{"line":"x"}],"hostname":"b"}', "b"),
+    "body to be mended": ("", b'{"lines":[{"line":"caf\xe9"}],"hostname":"b"}', "b"),
     "blank in the query": ("hostname=%20", b'{"lines":[{"line":"x"}],"hostname":"b"}', "b"),
     "in the lines": ("", b'{"lines":[{"line":"x","host":"l"}]}', ""),
     "long": ("hostname=" + "h" * 300, BODY, "h" * 256),
@@ -73,7 +74,7 @@ def test_strange_addresses_are_left_out(query, ip, mac):
     ("body", "member", "count"), [(BODY, "lines", 1), (b'{"e":"ls","ls":[{"line":"a"},{"line":"b"}]}', "ls", 2)]
 )
 def test_an_untouched_body_names_its_array(body, member, count):
-    batch = parse_batch(body)
+    batch = find_batch(body)
     assert (batch.body, batch.lines_member, batch.lines_count) == (body, member, count)
 
 

@@ -5,6 +5,7 @@ What is left of a refused body is the edge's to drop.
 
 import zlib
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from logboom.errors import BodyTooLarge, MalformedBatch
@@ -36,7 +37,7 @@ async def read_decoded_body(request: Request, limit_bytes: int) -> bytes:
     if encoding in PLAIN_ENCODINGS:
         return body
     if encoding in GZIP_ENCODINGS:
-        return gunzip(body, limit_bytes)
+        return await run_in_threadpool(gunzip, body, limit_bytes)
     raise MalformedBatch(f"Content-Encoding is not supported: {encoding[:40]}. Send gzip or none.")
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from prometheus_client import Counter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from logboom.asgi.body import read_decoded_body
 from logboom.asgi.respond import json_response
-from logboom.ingest.wire import clean, parse_batch, parse_envelope, render_accepted
+from logboom.errors import MissingCredentials
+from logboom.ingest.wire import Batch, clean, find_batch, mend, parse_envelope, render_accepted
 from logboom.keys.gate import Gate
 from logboom.limits import INGEST_BODY_BYTES_MAX
 from logboom.spool import Spool
@@ -22,11 +24,10 @@ class IngestRoutes:
 
     async def ingest_lines(self, request: Request) -> Response:
         """Accept a batch: 200 once it is on disk. A key known to be bad is refused before the body is read."""
-        caller = self._gate.ingestion_caller(request) if self._gate.presents_key(request) else None
-        if caller is None and not _has_body(request):
+        may_have_key_in_body = not self._gate.presents_key(request) and _has_body(request)
+        if not may_have_key_in_body:
             self._gate.ingestion_caller(request)
-        body = await read_decoded_body(request, INGEST_BODY_BYTES_MAX)
-        batch = parse_batch(body, is_text=request.headers.get("content-type", "").startswith("text/"))
+        batch = await _read_batch(request, is_known=not may_have_key_in_body)
         caller = self._gate.ingestion_caller(request, body_key=clean(batch.sender.apikey) or None)
         envelope = parse_envelope(
             batch,
@@ -40,6 +41,18 @@ class IngestRoutes:
         seq = await self._spool.append(envelope, batch.body) if batch.lines_count else None
         self._lines.inc(batch.lines_count)
         return json_response(render_accepted(seq))
+
+
+async def _read_batch(request: Request, *, is_known: bool) -> Batch:
+    """The batch of the body. The slow way of mending is kept for senders whose key is known to be good."""
+    body = await read_decoded_body(request, INGEST_BODY_BYTES_MAX)
+    batch = find_batch(body)
+    if batch:
+        return batch
+    if not is_known:
+        raise MissingCredentials
+    is_text = request.headers.get("content-type", "").startswith("text/")
+    return await run_in_threadpool(mend, body, is_text=is_text)
 
 
 def _has_body(request: Request) -> bool:

@@ -15,6 +15,8 @@ DEPTH_MAX: Final = 64  # what is nested deeper is kept as text; parsers below gi
 STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 OPENING: Final = frozenset("[{")
 LINE_NAMES: Final = ("lines", "ls")
+# What a sender may say of itself beside its lines (ingest/wire.py).
+SENDER_MEMBERS: Final = ("hostname", "apikey", "ip", "mac", "tags")
 # Members that the mill reads, with the agent's short names (mezmo-api 5.4).
 MEMBERS: Final = (
     "line", "l", "timestamp", "t", "app", "level", "env", "file", "f", "host", "hostname", "meta", "label",
@@ -32,9 +34,10 @@ def mend_batch(body: bytes, *, is_text: bool = False) -> tuple[bytes, int]:
         value = json.loads(fold_deep(text), strict=False)
     except (ValueError, RecursionError) as cause:
         if is_text and text.strip():
-            return _render([text])
+            return _render([text], sender={})
         raise MalformedBatch from cause
-    return _render(_lines_of(value, text, is_text=is_text))
+    lines = _lines_of(value, text, is_text=is_text)
+    return _render(lines, sender=value if isinstance(value, dict) else {})
 
 
 def fold_deep(text: str, depth_max: int = DEPTH_MAX) -> str:
@@ -74,8 +77,9 @@ def _lines_of(value: object, text: str, *, is_text: bool) -> list[object]:
     raise MalformedBatch
 
 
-def _render(lines: list[object]) -> tuple[bytes, int]:
-    mended = {"lines": [_mended(line) for line in lines]}
+def _render(lines: list[object], sender: Mapping[str, object]) -> tuple[bytes, int]:
+    about = {name: sender[name] for name in SENDER_MEMBERS if name in sender}
+    mended = about | {"lines": [_mended(line) for line in lines]}
     text = json.dumps(mended, ensure_ascii=False)
     return text.encode("utf-8", errors="replace"), len(lines)
 

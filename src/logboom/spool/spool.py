@@ -94,17 +94,12 @@ class Spool:
             raise Unavailable("The server has more lines waiting than it may keep. Please retry.")
         if not self._disk.has_room:
             raise Unavailable("The server has too little free disk space. Please retry.")
-        with self._lock:
-            seq = self._next_seq
-            self._next_seq += 1
-            self._count(1, len(body), envelope.lines_count)
-            done = self._submit(_add(seq, self._encode(envelope), body, envelope.lines_count))
+        seq, done = self._add(envelope, body)
         try:
+            # A sender that leaves does not undo what is on its way to the disk.
             await asyncio.shield(asyncio.wrap_future(done))
         except sqlite3.Error as cause:
-            self._count(-1, -len(body), -envelope.lines_count)
             raise Unavailable from cause
-        self.arrived.set()
         return seq
 
     def waiting(self) -> list[tuple[int, int, int]]:
@@ -176,10 +171,29 @@ class Spool:
         if not self.batches and self._log_path.stat().st_size > LOG_BYTES_MAX:
             self._reader.execute(FOLD_LOG).fetchall()
 
+    def _add(self, envelope: Envelope, body: bytes) -> tuple[int, Future[None]]:
+        """Number a batch and hand it to the writer, as one step: the writer meets numbers in their order."""
+        encoded = self._encode(envelope)
+        with self._lock:
+            seq = self._next_seq
+            self._next_seq += 1
+            done = self._submit(_add(seq, encoded, body, envelope.lines_count))
+        self._count(1, len(body), envelope.lines_count)
+
+        def settle(written: Future[None]) -> None:
+            if written.exception():
+                self._count(-1, -len(body), -envelope.lines_count)
+            else:
+                self.arrived.set()
+
+        done.add_done_callback(settle)
+        return seq, done
+
     def _count(self, batches: int, size: int, lines: int) -> None:
-        self.batches += batches
-        self.bytes += size
-        self.lines += lines
+        with self._lock:
+            self.batches += batches
+            self.bytes += size
+            self.lines += lines
 
     def _submit(self, write: Write) -> Future[None]:
         done: Future[None] = Future()
@@ -219,8 +233,8 @@ class Spool:
                 write(connection)
             connection.execute(KEEP_NEXT_SEQ, (self._next_seq,))
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            log.error("spool.commit_failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 -- the edge of this thread: it must outlive a full disk
+            log.error("spool.commit_failed", error=repr(error))
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             return error
