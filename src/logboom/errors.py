@@ -21,6 +21,7 @@
         +-- ListenAddressTaken
         +-- DataFolderInUse
         +-- FirstStartBroken
+        +-- LineStoreBroken
         +-- MasterSecretMissing
         +-- MasterSecretWrong
         +-- MasterSecretExposed
@@ -174,6 +175,10 @@ class ListenAddressTaken(StartError):
 
 class DataFolderInUse(StartError):
     """Another Logboom server uses this data folder already."""
+
+
+class LineStoreBroken(StartError):
+    """The line store cannot be opened."""
 
 
 class FirstStartBroken(StartError):

@@ -19,6 +19,17 @@ KEY_VALUE_CHARACTERS_MAX: Final = 80  # the longest that a known client carries 
 INGEST_BODY_BYTES_MAX: Final = 11 * 1024 * 1024
 REQUEST_HEAD_BYTES_MAX: Final = 64 * 1024  # address and headers; a query of 20,000 characters must fit
 CONFIG_BODY_BYTES_MAX: Final = 64 * 1024
+# A body that must be read before its key is known; logdna-go, which needs this, sends 50 lines at a time.
+KEYLESS_BODY_BYTES_MAX: Final = 1024 * 1024
+# Accepted bodies on their way to the disk; a disk that falls behind must not fill the memory.
+UNWRITTEN_BYTES_MAX: Final = 256 * 1024 * 1024
+# A request or an answer that does not move for so long holds memory and, if it is an export, one of few searches.
+# Not less: senders on mobile networks pause, and nothing is lost by waiting.
+STALL_S: Final = 60
+# Each costs up to 100 KB while it is idle; a fleet of agents keeps one each. The next are answered 504, and when these
+# are many too they come from nobody who reads answers.
+CONNECTIONS_MAX: Final = 10_000
+CONNECTIONS_REFUSED_MAX: Final = 1_000
 # What is read on of a refused body so that the sender can see the answer instead of a reset connection.
 REFUSED_BODY_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
 BATCH_LINES_MAX: Final = 1 << 21  # positions in a batch are 21 bits of the line id
@@ -33,9 +44,16 @@ HOST_CHARACTERS_MAX: Final = 256
 APP_CHARACTERS_MAX: Final = 512
 LEVEL_CHARACTERS_MAX: Final = 80
 TAG_CHARACTERS_MAX: Final = 80
+FILE_CHARACTERS_MAX: Final = 4096  # the longest path that Linux opens
+FIELDS_MAX: Final = 1000  # parsed of one line; Mezmo indexes about 500 names a day
+# Each member of an object repeats the object's path, so long paths would multiply what was sent.
+PATH_BYTES_MAX: Final = 100  # of an object that is opened; under a longer one it stays text
 TAGS_MAX: Final = 50  # every line of a batch carries the tags of its request
 FUTURE_MS_MAX: Final = 24 * 3_600_000  # a timestamp further ahead becomes the arrival time
 
 # -- export: mezmo-api 6.1 and 6.2 ------------------------------------------------------------------------------------
 EXPORT_V1_LINES_MAX: Final = 20_000
 EXPORT_V2_PAGE_LINES_MAX: Final = 10_000
+# A page is built in memory, several at a time; it ends early rather than exceed this by more than a line.
+EXPORT_V2_PAGE_BYTES_MAX: Final = 32 * 1024 * 1024
+SEARCH_WAIT_S: Final = 20  # for a place among the searches that run; clients give up after 30 s

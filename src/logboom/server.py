@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import structlog
+from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
@@ -70,7 +71,7 @@ class Parts:
     @property
     def is_ready(self) -> bool:
         """Whether lines can be accepted and found."""
-        return self.mill.is_well
+        return self.mill.is_well and self.spool.is_well
 
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""
@@ -85,8 +86,9 @@ def route_table(parts: Parts) -> Sequence[Route]:
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
     ingest = IngestRoutes(gate=parts.gate, spool=parts.spool, now_ms=now_ms, lines=parts.metrics.accepted_lines)
     keys = KeyRoutes(parts.keys)
-    export = ExportRoutes(store=parts.store)
-    search = SearchRoutes(store=parts.store)
+    turns = CapacityLimiter(SEARCH_CONNECTIONS)
+    export = ExportRoutes(store=parts.store, threads=turns)
+    search = SearchRoutes(store=parts.store, threads=turns)
     service = _for_service_key(parts.gate)
     service_or_query = _for_service_key(parts.gate, allow_query=True)
     return (
@@ -123,12 +125,11 @@ def open_parts(settings: Settings) -> Parts:
     keys = Keys(KeyRepository(database, vault, now_ms=now_ms, random_hex=secrets.token_hex), keyring)
     for key_id in keys.load():
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
-    bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
-    first_start = bootstrap.run(settings)
 
     lines = settings.data_dir / "lines"
-    inserts = Engine(lines, connections=INSERT_CONNECTIONS)
-    searches = Engine(lines, connections=SEARCH_CONNECTIONS, threads=settings.engine_threads)
+    memory = settings.engine_memory_bytes_max
+    inserts = Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
+    searches = Engine(lines, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
     store = EmbeddedLineStore(searches=searches, inserts=inserts)
     disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
     spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
@@ -141,6 +142,9 @@ def open_parts(settings: Settings) -> Parts:
         batch_lines=settings.mill_batch_lines,
         interval_s=settings.mill_interval_ms / 1000,
     )
+    # Last of what can fail: its values are told once, and are lost when the start fails after it.
+    bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
+    first_start = bootstrap.run(settings)
     metrics.watch_spool(spool)
     metrics.watch_disk(disk)
     return Parts(
@@ -177,7 +181,7 @@ def lock_folder(folder: Path) -> IO[bytes]:
     """Take the data folder for this process alone. Raises DataFolderInUse, StartError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (folder / "lock").open("wb")
+        file = (folder / "lock").open("ab")
     except OSError as cause:
         raise StartError(f"The data folder {folder} cannot be used: {cause.strerror}.") from cause
     try:
@@ -185,6 +189,7 @@ def lock_folder(folder: Path) -> IO[bytes]:
     except OSError as cause:
         file.close()
         raise DataFolderInUse(f"Another Logboom server uses the data folder {folder} already.") from cause
+    file.truncate(0)
     file.write(str(os.getpid()).encode())
     file.flush()
     return file

@@ -47,6 +47,9 @@ class Settings:
     engine_threads: int = 0
     """Threads that one search may use. 0 takes one for each processor."""
 
+    engine_memory_bytes_max: int = 4 * 1024**3
+    """Memory that one search, or one round of storing lines, may use, in bytes."""
+
     mill_batch_lines: int = 100_000
     """Lines that go into the line store at once, at most, and about."""
 

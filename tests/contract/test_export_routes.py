@@ -1,8 +1,23 @@
 """Lines go out: both versions of the export, and the count (mezmo-api 6)."""
 
 import json
+import threading
+from urllib.parse import urlencode
 
+import anyio
 import pytest
+from anyio import CapacityLimiter
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from logboom.errors import Unavailable
+from logboom.export.routes import ExportRoutes
+from logboom.export.wire import cut_page
+from logboom.keys.key import Caller, KeyKind
+from logboom.search.search import render_cursor
+from logboom.search.turns import turn
+from logboom.search.wire import parse_search
+from logboom.store import Cursor
 
 BASE_MS = 1_795_400_000_000
 LINES = [
@@ -172,6 +187,15 @@ BAD = {
     "to": ({"to": "1e5"}, "to"),
     "size": ({"size": "many"}, "size"),
     "size of zero": ({"size": "0"}, "size"),
+    "size of zeros": ({"size": "0" * 5_000}, "size"),
+    "size of other digits": ({"size": "\u0665"}, "size"),
+    "size with a blank inside": ({"size": "1 0"}, "size"),
+    "negative size": ({"size": "-1"}, "size"),
+    "fractional size": ({"size": "1.5"}, "size"),
+    "from of other digits": ({"from": "\u0661\u0662"}, "from"),
+    "to without end": ({"to": "9" * 5_000}, "to"),
+    "page of other letters": ({"pagination_id": "\u00e9" * 32}, "pagination_id"),
+    "page without end": ({"pagination_id": "A" * 30_000}, "pagination_id"),
     "prefer": ({"prefer": "middle"}, "prefer"),
     "query": ({"query": "(open"}, "query"),
     "one character": ({"query": "a"}, "query"),
@@ -187,6 +211,102 @@ def test_bad_parameters_are_named(tester, params, key):
     body = answer.json()
     assert (body["code"], body["status"], body["details"][0]["key"]) == ("BadRequest", "error", key)
     assert body["error"] == body["details"][0]["message"]
+
+
+SIZES = {
+    "blanks before": (" " * 18 + "2", 2),
+    "zeros before": ("0" * 18 + "2", 2),
+    "more zeros before": ("0" * 20 + "1", 1),
+    "without end": ("9" * 5_000, 5),
+    "beyond 64 bits": ("9" * 19, 5),
+}
+
+
+@pytest.mark.parametrize(("size", "count"), SIZES.values(), ids=SIZES)
+def test_any_spelling_of_a_size_is_understood(filled, size, count):
+    assert len(filled.get("/v2/export", size=size).json()["lines"]) == count
+    assert len(texts(filled.get("/v1/export", size=size))) == count
+
+
+TIMES = {
+    "18 digits": ("9" * 18, 10_413_791_999_999),
+    "before 1900": ("-" + "9" * 18, -2_208_988_800_000),
+    "zeros before": ("000001795400000", 1_795_400_000_000),
+    "to the millisecond": ("1795400000.123", 1_795_400_000_123),
+    "milliseconds": ("1795400000123", 1_795_400_000_123),
+}
+
+
+@pytest.mark.parametrize(("text", "ms"), TIMES.values(), ids=TIMES)
+def test_times_are_read_to_the_millisecond(text, ms):
+    search = parse_search(QueryParams({"from": text, "to": text}), account_id="a", lines_max=1)
+    assert (search.from_ms, search.to_ms) == (ms, ms)
+
+
+@pytest.mark.parametrize("ts_ms", [-(2**63), 2**63 - 1, 10_413_792_000_000, -2_208_988_800_001])
+def test_a_forged_page_of_another_age_is_refused(tester, ts_ms):
+    search = parse_search(QueryParams({}), account_id=tester.account_id, lines_max=10)
+    answer = tester.get("/v2/export", pagination_id=render_cursor(search, Cursor(ts_ms=ts_ms, line_id=2**64 - 1)))
+    assert (answer.status_code, answer.json()["details"][0]["key"]) == (400, "pagination_id")
+
+
+@pytest.mark.parametrize("ts_ms", [10_413_791_999_999, -2_208_988_800_000])
+def test_a_page_of_any_age_that_a_line_can_have_is_read(tester, ts_ms):
+    search = parse_search(QueryParams({}), account_id=tester.account_id, lines_max=10)
+    cursor = render_cursor(search, Cursor(ts_ms=ts_ms, line_id=2**64 - 1))
+    assert tester.get("/v2/export", pagination_id=cursor).json() == {"lines": [], "pagination_id": None}
+
+
+CUTS = {
+    "by lines": ({"lines_max": 2, "bytes_max": 100}, ["aaaa", "bbbb"], Cursor(2, 12)),
+    "by bytes": ({"lines_max": 9, "bytes_max": 5}, ["aaaa", "bbbb"], Cursor(2, 12)),
+    "one long line": ({"lines_max": 9, "bytes_max": 1}, ["aaaa"], Cursor(1, 11)),
+    "not at all": ({"lines_max": 9, "bytes_max": 100}, ["aaaa", "bbbb", "cccc"], None),
+}
+
+
+@pytest.mark.parametrize(("bounds", "lines", "last"), CUTS.values(), ids=CUTS)
+def test_a_page_is_cut(bounds, lines, last):
+    page = cut_page([b"1\t11\taaaa\n2\t12\tbbbb\n", b"", b"3\t13\tcccc\n"], **bounds)
+    assert ([line.decode() for line in page.lines], page.last) == (lines, last)
+
+
+def test_a_page_of_long_lines_ends_early_and_says_where_to_go_on(filled):
+    routes = ExportRoutes(store=filled.parts.store, threads=CapacityLimiter(1), page_bytes_max=1)
+    caller = Caller(account_id=filled.account_id, key_id="k", kind=KeyKind.SERVICE)
+    found, cursor = [], ""
+    while cursor is not None:
+        query = urlencode({"prefer": "head", "pagination_id": cursor}).encode()
+        request = Request({"type": "http", "query_string": query, "headers": []})
+        page = json.loads(anyio.run(routes.export_page, request, caller).body)
+        found += [line["_line"] for line in page["lines"]]
+        cursor = page["pagination_id"]
+    assert found == ALL
+
+
+def test_searches_wait_their_turn_without_a_thread():
+    order = []
+
+    async def search(number, threads):
+        try:
+            async with turn(threads, wait_s=0.2 if number == 2 else 20) as thread:
+                await anyio.to_thread.run_sync(order.append, number, limiter=thread)
+                if number == 1:
+                    await anyio.to_thread.run_sync(refused.wait, 10, limiter=thread)
+        except Unavailable:
+            order.append("refused")
+            refused.set()
+
+    async def all_of_them():
+        threads = CapacityLimiter(1)
+        async with anyio.create_task_group() as tasks:
+            for number in (1, 2, 3):
+                tasks.start_soon(search, number, threads)
+        assert threads.borrowed_tokens == 0
+
+    refused = threading.Event()
+    anyio.run(all_of_them)
+    assert order == [1, "refused", 3]
 
 
 DOORS = ["/v1/export", "/v2/export", "/api/search/count", "/v1/config/keys"]

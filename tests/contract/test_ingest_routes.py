@@ -183,6 +183,9 @@ SURROUNDED = {
     "no object": b'{"lines":[{"line":"good 1"},null,{"line":"good 2"}]}',
     "no line": b'{"lines":[{"line":"good 1"},{"app":"x"},{"line":"good 2"}]}',
     "lines named twice": b'{"lines":[],"lines":[{"line":"good 1"},{"line":"x"},{"line":"good 2"}]}',
+    "an empty line": b'{"lines":[{"line":"good 1"},{"line":""},{"line":"good 2"}]}',
+    "long paths": b'{"lines":[{"line":"good 1"},{"line":"x","meta":{"%s":{%s}}},{"line":"good 2"}]}'
+    % (b"k" * 15_000, b",".join(b'"k%d":1' % number for number in range(1350))),
 }
 
 
@@ -244,3 +247,44 @@ def test_a_cut_leaves_whole_characters_and_nothing_less(tester, end):
 
 def make_cut(text):
     return text.encode()[:16_384].decode(errors="ignore")
+
+
+def test_long_paths_do_not_multiply_in_memory(tester):
+    """One line's meta of 32 KB would become 20 MB of paths if each inner name repeated the long outer one."""
+    meta = {"k" * 15_000: {f"k{number}": 1 for number in range(1350)}}
+    assert tester.send({"lines": [{"line": f"{number}", "meta": meta} for number in range(300)]}).status_code == 200
+    assert len(tester.lines(300, size=1)) == 1
+
+
+def test_everything_of_a_line_is_bounded(tester):
+    sent = {"env": "e" * 90, "file": "f" * 5000, "label": {"l": "x" * 40_000}, "annotation": {"a": "x" * 40_000}}
+    fields = json.dumps({f"k{number}": number for number in range(1200)})
+    line = tester.send_line(line=fields, **sent)
+    assert (len(line["_env"]), len(line["_file"])) == (80, 4096)
+    assert sorted(line["_cut"]) == ["annotation", "app", "env", "fields", "file", "label"]
+    assert tester.get("/api/search/count", query="k999:999").json() == {"count": 1}
+
+
+JSON_LINES = {
+    "tail": ('at 10:00 {"a":1}', {"a": 1}),
+    "tail after braces": ('ctx {x} {"a":1}', {"a": 1}),
+    "blanks after the brace": ('{ "a": {"b": 1} }', {"a": {"b": 1}}),
+    "its own _id and _ts, as a database writes them": ('{"_id":{"$oid":"x"},"_ts":"y","a":1}', {"a": 1}),
+    "a name twice": ('{"a":1,"a":2}', {"a": 1}),
+    "numbered level": ('{"level":30,"a":1}', {"a": 1, "level": "30"}),
+}
+
+
+@pytest.mark.parametrize(("text", "members"), JSON_LINES.values(), ids=JSON_LINES)
+def test_json_lines_are_parsed_and_paged(tester, text, members):
+    line = tester.send_line(line=text)
+    assert {name: line[name] for name in members} == members
+    assert line["_id"].isdigit()
+    assert tester.get("/v2/export", size=1).status_code == 200
+    assert tester.get("/api/search/count", query="a:*").json() == {"count": 1}
+
+
+def test_tags_of_a_line_in_any_form(tester):
+    for tags in (["a", "b"], "a,b", "[a],b", '["a","b"]'):
+        assert tester.send({"lines": [{"line": "x", "tags": tags}]}).status_code == 200
+    assert [line["_tag"] for line in tester.lines(4)] == [["a", "b"], ["a", "b"], ["[a]", "b"], ["a", "b"]]

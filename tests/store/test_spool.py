@@ -37,34 +37,38 @@ def append(spool, *bodies):
 def test_batches_survive_a_reopening_as_they_were(open_spool):
     with open_spool() as spool:
         assert append(spool, b"one", b"two") == [FIRST_SEQ, FIRST_SEQ + 1]
-        spool_id = spool.spool_id
     with open_spool() as spool:
-        assert spool.spool_id == spool_id
         assert [batch.body for batch in spool.read(0, 10**9)] == [b"one", b"two"]
         assert spool.read(FIRST_SEQ, FIRST_SEQ)[0].envelope == envelope()
         assert (spool.batches, spool.lines, spool.bytes) == (2, 2, 6)
 
 
+def mill(spool, first_seq, last_seq):
+    spool.begin_milling(last_seq)
+    spool.end_milling(first_seq, last_seq, spool.read(first_seq, last_seq))
+
+
 def test_numbers_are_never_used_twice_even_when_everything_was_milled(open_spool):
     with open_spool() as spool:
         append(spool, b"one", b"two")
-        spool.begin_milling(FIRST_SEQ, FIRST_SEQ + 1)
-        spool.end_milling(FIRST_SEQ, FIRST_SEQ + 1, spool.read(FIRST_SEQ, FIRST_SEQ + 1))
-        assert (spool.batches, spool.bytes, spool.waiting()) == (0, 0, [])
+        mill(spool, FIRST_SEQ, FIRST_SEQ + 1)
+        assert (spool.batches, spool.bytes, spool.waiting(10)) == (0, 0, [])
     with open_spool() as spool:
         assert append(spool, b"three") == [FIRST_SEQ + 2]
 
 
-def test_an_interrupted_range_is_remembered_until_it_ends(open_spool):
+def test_a_round_that_was_not_ended_leaves_doubt_until_all_of_it_was_repeated(open_spool):
     with open_spool() as spool:
         append(spool, b"one", b"two", b"three")
-        assert spool.interrupted() is None
-        spool.begin_milling(FIRST_SEQ, FIRST_SEQ + 1)
+        assert spool.doubtful_seq() == 0
+        spool.begin_milling(FIRST_SEQ + 1)
     with open_spool() as spool:
-        assert spool.interrupted() == (FIRST_SEQ, FIRST_SEQ + 1)
-        spool.end_milling(FIRST_SEQ, FIRST_SEQ + 1, [])
-        assert spool.interrupted() is None
-        assert [seq for seq, _, _ in spool.waiting()] == [FIRST_SEQ + 2]
+        assert spool.doubtful_seq() == FIRST_SEQ + 1
+        mill(spool, FIRST_SEQ, FIRST_SEQ)
+        assert spool.doubtful_seq() == FIRST_SEQ + 1
+        mill(spool, FIRST_SEQ + 1, FIRST_SEQ + 1)
+        assert spool.doubtful_seq() == 0
+        assert [seq for seq, _, _ in spool.waiting(10)] == [FIRST_SEQ + 2]
 
 
 def test_a_full_spool_asks_senders_to_wait(open_spool):
@@ -102,6 +106,6 @@ def test_an_emptied_spool_gives_its_space_back(open_spool, tmp_path):
     with open_spool(bytes_max=10**9) as spool:
         append(spool, *[b"x" * 1_000_000] * 60)
         last = FIRST_SEQ + 59
-        spool.begin_milling(FIRST_SEQ, last)
-        spool.end_milling(FIRST_SEQ, last, spool.read(FIRST_SEQ, last))
+        mill(spool, FIRST_SEQ, last)
+        spool.shrink()
         assert sum(path.stat().st_size for path in tmp_path.glob("spool.db*")) < 5_000_000

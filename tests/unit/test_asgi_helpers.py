@@ -1,6 +1,7 @@
 """The helpers around a request that know no word of the domain."""
 
 import gzip
+import time
 
 import pytest
 
@@ -31,6 +32,10 @@ LINES = {
                                           b"POST /logs/ingest?hostname=my%20host&x=1 HTTP/1.1\r\nA: b\r\n"),
     "as it should be": (b"POST /logs/ingest HTTP/1.1\r\nA: b c\r\n", b"POST /logs/ingest HTTP/1.1\r\nA: b c\r\n"),
     "no request line": (b"hello there you\r\n", b"hello there you\r\n"),
+    "many blanks": (b"GET /  a  b HTTP/1.0\r\n", b"GET /%20%20a%20%20b HTTP/1.0\r\n"),
+    "a line feed within": (b"GET / HTTP/1.1\nA: b HTTP/1.1\r\n", b"GET / HTTP/1.1\nA: b HTTP/1.1\r\n"),
+    "a carriage return within": (b"GET /a\rb c HTTP/1.1\r\n", b"GET /a\rb c HTTP/1.1\r\n"),
+    "no version": (b"GET /a b\r\n", b"GET /a b\r\n"),
     "cut off": (b"POST /logs/ingest?hostname=my host", b"POST /logs/ingest?hostname=my host"),
 }  # fmt: skip
 
@@ -38,3 +43,13 @@ LINES = {
 @pytest.mark.parametrize(("sent", "read"), LINES.values(), ids=LINES)
 def test_blanks_in_a_request_line(sent, read):
     assert encode_blanks(sent) == read
+
+
+@pytest.mark.parametrize("end", [b"", b" HTTP/1.1\r\n", b" HTTP/9\r\n"], ids=["cut off", "sound", "unsound"])
+def test_blanks_are_mended_in_linear_time(end):
+    seconds = {}
+    for size in (8_000, 16_000, 32_000, 64_000):
+        started = time.perf_counter()
+        encode_blanks(b"GET /" + b" " * size + end)
+        seconds[size] = time.perf_counter() - started
+    assert max(seconds.values()) < 0.05, seconds

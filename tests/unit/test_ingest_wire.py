@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from logboom.errors import MissingHostname
-from logboom.ingest.wire import find_batch, mend, parse_envelope, parse_now_ms, split_tags
+from logboom.ingest.wire import find_batch, mend, parse_envelope, split_tags
 
 BODY = b'{"lines":[{"line":"x"}]}'
 FACTS = {"account_id": "a", "key_id": "k", "received_ms": 1, "ip_remote": "127.0.0.1", "user_agent": "test"}
@@ -25,15 +25,6 @@ TAGS = {
 @pytest.mark.parametrize(("values", "tags"), TAGS.values(), ids=TAGS)
 def test_tags(values, tags):
     assert split_tags(values) == tags
-
-
-CLOCKS = {"": 0, "1795400002": 1795400002000, "1795400002000": 1795400002000, "1795400002.5": 1795400002500,
-          "nan": 0, "inf": 0, "-1": 0, "now": 0, "1e300": 0}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "now_ms"), CLOCKS.items(), ids=CLOCKS)
-def test_the_senders_clock(text, now_ms):
-    assert parse_now_ms(text) == now_ms
 
 
 HOSTS = {
@@ -70,12 +61,27 @@ def test_strange_addresses_are_left_out(query, ip, mac):
     assert (found.ip, found.mac) == (ip, mac)
 
 
-@pytest.mark.parametrize(
-    ("body", "member", "count"), [(BODY, "lines", 1), (b'{"e":"ls","ls":[{"line":"a"},{"line":"b"}]}', "ls", 2)]
-)
-def test_an_untouched_body_names_its_array(body, member, count):
+FORMS = {
+    "documented": (BODY, b'[{"line":"x"}]', 1),
+    "NODE and PY": (b'{"e":"ls","ls":[{"line":"a"} , {"line":"b"}]}', b'[{"line":"a"},{"line":"b"}]', 2),
+    "both": (b'{"lines":[{"line":"a"}],"ls":[{"line":"b"}]}', b'[{"line":"a"},{"line":"b"}]', 2),
+    "as it was sent": (b'{"lines":[{ "line" : "a\\u00e9" , "n":1.50 }]}', b'[{ "line" : "a\\u00e9" , "n":1.50 }]', 1),
+    "empty": (b'{"lines":[]}', b"[]", 0),
+}
+
+
+@pytest.mark.parametrize(("body", "lines", "count"), FORMS.values(), ids=FORMS)
+def test_the_lines_alone_go_on_as_they_were_sent(body, lines, count):
     batch = find_batch(body)
-    assert (batch.body, batch.lines_member, batch.lines_count) == (body, member, count)
+    assert (batch.lines, batch.lines_count) == (lines, count)
+
+
+def test_a_key_in_the_body_does_not_go_on():
+    canary = "0123456789abcdef0123456789abcdef"
+    body = b'{"apikey":"%s","lines":[{"line":"x"}]}' % canary.encode()
+    batch = find_batch(body)
+    assert batch.sender.apikey == canary
+    assert canary.encode() not in batch.lines
 
 
 LONG = {

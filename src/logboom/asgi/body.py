@@ -5,7 +5,7 @@ What is left of a refused body is the edge's to drop.
 
 import zlib
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
 from logboom.errors import BodyTooLarge, MalformedBatch
@@ -27,8 +27,10 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def read_decoded_body(request: Request, limit_bytes: int) -> bytes:
+async def read_decoded_body(request: Request, limit_bytes: int, *, threads: CapacityLimiter) -> bytes:
     """The body after its Content-Encoding (gzip or none), at most *limit_bytes* long when decoded.
+
+    Decompressing takes one of *threads*, so that other work in threads does not hold it up, nor it other work.
 
     Raises BodyTooLarge, and MalformedBatch for broken gzip or an encoding that is not supported.
     """
@@ -37,7 +39,7 @@ async def read_decoded_body(request: Request, limit_bytes: int) -> bytes:
     if encoding in PLAIN_ENCODINGS:
         return body
     if encoding in GZIP_ENCODINGS:
-        return await run_in_threadpool(gunzip, body, limit_bytes)
+        return await to_thread.run_sync(gunzip, body, limit_bytes, limiter=threads)
     raise MalformedBatch(f"Content-Encoding is not supported: {encoding[:40]}. Send gzip or none.")
 
 

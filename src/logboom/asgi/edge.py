@@ -83,14 +83,26 @@ class Exchange:
             error = Unavailable()
         if self.status:
             raise error
-        await self._drop_body()
-        await render_error(error)(scope, self.receive, self.send)
+        await self.drop_body()
+        answer = render_error(error)
+        if not self._is_body_read:
+            answer.headers["Connection"] = "close"
+        await answer(scope, self.receive, self.send)
 
-    async def _drop_body(self) -> None:
+    async def drop_body(self) -> None:
         """Read what is left of the body: closing on a half-sent one resets the connection and hides the answer."""
         dropped = 0
         while not self._is_body_read and dropped < REFUSED_BODY_DRAIN_BYTES_MAX:
             dropped += len((await self.receive()).get("body", b""))
+
+
+async def refuse_connection(scope: Scope, receive: Receive, send: Send) -> None:
+    """In place of the application on a connection that is one too many. Senders keep their lines on a 504."""
+    answer = render_error(Unavailable("Too many connections are open. Please retry."))
+    answer.headers["Connection"] = "close"
+    exchange = Exchange(receive, send)
+    await exchange.drop_body()
+    await answer(scope, receive, send)
 
 
 def _plain_path(path: str) -> str:

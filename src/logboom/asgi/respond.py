@@ -1,10 +1,10 @@
 """Renders answers. The one function that turns an error into a body is here, so every route speaks the same wire."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
 
 import msgspec
-from anyio import CancelScope
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -19,21 +19,25 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
 
 
 class ChunksResponse(StreamingResponse):
-    """Streams a blocking generator from a thread, and closes it whatever happens.
+    """Streams a blocking generator from *thread*, and closes *held* whatever happens.
 
     A reader that leaves in the middle must not keep what the generator holds until a garbage collection comes by.
     """
 
-    def __init__(self, chunks: Generator[bytes, None, None], media_type: str) -> None:
-        super().__init__(iterate_in_threadpool(chunks), media_type=media_type)
-        self._chunks = chunks
+    def __init__(
+        self, chunks: Iterator[bytes], *, thread: CapacityLimiter, held: AsyncExitStack, media_type: str
+    ) -> None:
+        super().__init__(_from_thread(chunks, thread), media_type=media_type)
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        async with self._held:
             await super().__call__(scope, receive, send)
-        finally:
-            with CancelScope(shield=True):
-                await run_in_threadpool(self._chunks.close)
+
+
+async def _from_thread(chunks: Iterator[bytes], thread: CapacityLimiter) -> AsyncIterator[bytes]:
+    while (chunk := await to_thread.run_sync(next, chunks, None, limiter=thread)) is not None:
+        yield chunk
 
 
 def error_body(error: LogboomError) -> dict[str, object]:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
@@ -24,6 +24,10 @@ from logboom.client import ClientError
 from logboom.errors import LogboomError
 from logboom.settings import Settings
 
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
 HELP: Final = "A self-hosted log platform that speaks Mezmo's (formerly LogDNA's) wire protocol."
 EPILOGUE: Final = """\
 The commands read LOGBOOM_URL, LOGBOOM_INGESTION_KEY (send) and LOGBOOM_SERVICE_KEY (the rest).
@@ -34,9 +38,13 @@ Run the server until it is told to stop (Ctrl-C or SIGTERM).
 
 The first start creates an account with its owner, an ingestion key and a service key, and prints them once."""
 
-SECRET_FLAGS: Final = frozenset(
-    f"--{name.replace('_', '-')}" for name, knob in Settings.__dataclass_fields__.items() if not knob.repr
-)
+SECRETS: Final = tuple(name for name, knob in Settings.__dataclass_fields__.items() if not knob.repr)
+SECRET_FLAGS: Final = frozenset(f"--{name.replace('_', '-')}" for name in SECRETS)
+SERVE_EPILOGUE: Final = f"""\
+As variables only, since a flag shows in the list of processes:
+{", ".join(f"LOGBOOM_{name.upper()}" for name in SECRETS)}.
+
+Example: logboom serve --listen 0.0.0.0:8080 --data-dir /var/lib/logboom"""
 
 
 def main() -> None:
@@ -107,7 +115,8 @@ def build_app() -> App:
         "logboom.cli.serve:serve",
         name="serve",
         help=SERVE_HELP,
-        help_epilogue="Example: logboom serve --listen 0.0.0.0:8080 --data-dir /var/lib/logboom",
+        help_epilogue=SERVE_EPILOGUE,
+        help_formatter=render_panel,
         config=Env("LOGBOOM_", command=False),  # every setting is also a variable: --data-dir is LOGBOOM_DATA_DIR
     )
     app.command(build_keys_app())
@@ -115,6 +124,14 @@ def build_app() -> App:
     app.command(search, help_epilogue="Example: logboom search 'level:error timeout' --from 2h --app web")
     app.command(export, help_epilogue="Example: logboom export --from 1d --query level:error --output errors.jsonl")
     return app
+
+
+def render_panel(console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
+    """A panel of `serve --help`, without the flags that are refused."""
+    from cyclopts.help import DefaultFormatter  # it imports what only a help page needs
+
+    shown = [row for row in panel.entries if SECRET_FLAGS.isdisjoint(row.names)]
+    DefaultFormatter()(console, options, panel.copy(entries=shown))
 
 
 def _hang_up() -> int:

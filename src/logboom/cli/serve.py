@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from typing import Annotated
 import structlog
 import uvicorn
 from cyclopts import Parameter
+from structlog.typing import Processor
 
 from logboom.bootstrap import FirstStart
 from logboom.errors import ListenAddressTaken, LogboomError, SettingsInvalid
@@ -45,6 +47,7 @@ def run(settings: Settings) -> None:
     """Open, serve, close. Raises StartError."""
     os.umask(0o077)  # whatever the server writes is its own
     configure_log(settings.log_level)
+    allow_connections()
     listener = listen(settings)
     from logboom.server import make_server, open_parts  # the engine takes a second to import; bad settings need not
 
@@ -74,6 +77,13 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=settings.stop_timeout_s,
         )
     ).run(sockets=[listener])
+
+
+def allow_connections() -> None:
+    """Each connection is an open file, and shells allow 1,024; the system's own bound is far higher."""
+    _, allowed_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # what may not be changed stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed_max, allowed_max))
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -130,24 +140,31 @@ class Messages(io.TextIOWrapper):
 
 
 def configure_log(level: str) -> None:
-    """Structured messages as JSON on standard error. Raises SettingsInvalid."""
+    """Our messages and those of libraries as JSON on standard error, one a row. Raises SettingsInvalid."""
     if level not in LEVELS:
         raise SettingsInvalid(f"LOGBOOM_LOG_LEVEL must be one of {', '.join(LEVELS)}.")
     number = logging.getLevelNamesMapping()[level.upper()]
+    messages = Messages(sys.stderr.buffer, encoding="utf-8", errors="replace", line_buffering=True)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(
-            Messages(sys.stderr.buffer, encoding="utf-8", errors="replace", line_buffering=True)
-        ),
+        logger_factory=structlog.WriteLoggerFactory(messages),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=logging.WARNING, format='{"event": "library", "level": "%(levelname)s", "text": "%(message)s"}'
+    of_libraries = logging.StreamHandler(messages)
+    of_libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        )
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[of_libraries], force=True)

@@ -1,38 +1,51 @@
 """`GET /v1/export` streams JSON Lines; `GET /v2/export` gives pages."""
 
 from collections.abc import Generator
+from contextlib import AsyncExitStack, closing
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CancelScope, CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from logboom.asgi.respond import JSON_TYPE, ChunksResponse
 from logboom.errors import Detail, ValidationFailed
-from logboom.export.wire import last_place, render_page
+from logboom.export.wire import cut_page, render_page
 from logboom.keys.key import Caller
-from logboom.limits import EXPORT_V1_LINES_MAX, EXPORT_V2_PAGE_LINES_MAX
+from logboom.limits import EXPORT_V1_LINES_MAX, EXPORT_V2_PAGE_BYTES_MAX, EXPORT_V2_PAGE_LINES_MAX
 from logboom.search.search import Search, parse_cursor, render_cursor
+from logboom.search.turns import turn
 from logboom.search.wire import parse_search
-from logboom.store import LineStore
+from logboom.store import LineStore, Selection
 
 LINES_TYPE = "application/x-ndjson"
 
 
 class ExportRoutes:
-    """Handlers of both versions."""
+    """Handlers of both versions. *threads* are as many as searches may run at once."""
 
-    def __init__(self, *, store: LineStore) -> None:
-        self._store = store
+    def __init__(
+        self,
+        *,
+        store: LineStore,
+        threads: CapacityLimiter,
+        page_bytes_max: int = EXPORT_V2_PAGE_BYTES_MAX,
+    ) -> None:
+        self._store, self._threads, self._page_bytes_max = store, threads, page_bytes_max
 
     async def export_lines(self, request: Request, caller: Caller) -> Response:
         """Version 1: one JSON object a row, newest first unless `prefer=head`, in constant memory."""
         if request.query_params.get("email"):
             raise ValidationFailed(Detail('"email" is not supported yet; leave it out to get the lines here', "email"))
-        search = _search(request, caller, EXPORT_V1_LINES_MAX)
-        chunks = self._store.select(search.selection())
-        # The first chunk comes before the status, so that what fails at once is told with its proper status.
-        first = await run_in_threadpool(next, chunks, b"")
-        return ChunksResponse(_with_first(first, chunks), media_type=LINES_TYPE)
+        selection = _search(request, caller, EXPORT_V1_LINES_MAX).selection()
+        async with AsyncExitStack() as stack:
+            thread = await stack.enter_async_context(turn(self._threads))
+            chunks = self._store.select(selection)
+            stack.push_async_callback(_close, chunks, thread)
+            # The first chunk comes before the status, so that what fails at once is told with its proper status.
+            first = await to_thread.run_sync(next, chunks, b"", limiter=thread)
+            return ChunksResponse(
+                _with_first(first, chunks), thread=thread, held=stack.pop_all(), media_type=LINES_TYPE
+            )
 
     async def export_page(self, request: Request, caller: Caller) -> Response:
         """Version 2: `{"lines": [...], "pagination_id": ...}`."""
@@ -40,23 +53,27 @@ class ExportRoutes:
         cursor = request.query_params.get("pagination_id", "").strip()
         # Mezmo: scripts send Python's None on the first call. mezmo-api 6.2
         after = parse_cursor(search, cursor) if cursor not in {"", "None", "null"} else None
-        chunks = await run_in_threadpool(lambda: list(self._store.select(search.selection(after))))
-        lines = b"".join(chunks).split(b"\n")[:-1]
-        return Response(render_page(lines, _next_page(search, lines)), media_type=JSON_TYPE)
+        selection = search.selection(after, with_place=True)
+        async with turn(self._threads) as thread:
+            body = await to_thread.run_sync(self._read_page, search, selection, limiter=thread)
+        return Response(body, media_type=JSON_TYPE)
+
+    def _read_page(self, search: Search, selection: Selection) -> bytes:
+        with closing(self._store.select(selection)) as chunks:
+            page = cut_page(chunks, lines_max=search.lines_max, bytes_max=self._page_bytes_max)
+        return render_page(page.lines, render_cursor(search, page.last) if page.last else None)
 
 
 def _search(request: Request, caller: Caller, lines_max: int) -> Search:
     return parse_search(request.query_params, account_id=caller.account_id, lines_max=lines_max)
 
 
-def _next_page(search: Search, lines: list[bytes]) -> str | None:
-    return render_cursor(search, last_place(lines[-1])) if len(lines) == search.lines_max else None
+async def _close(chunks: Generator[bytes, None, None], thread: CapacityLimiter) -> None:
+    with CancelScope(shield=True):
+        await to_thread.run_sync(chunks.close, limiter=thread)
 
 
 def _with_first(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    try:
-        if first:
-            yield first
+    if first:
+        yield first
         yield from chunks
-    finally:
-        chunks.close()

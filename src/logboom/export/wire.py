@@ -1,24 +1,37 @@
 """Mezmo's spelling of exported lines. The line store writes the lines themselves; here is what stands around them."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import msgspec
 
 from logboom.store import Cursor
 
 
-class LinePlace(msgspec.Struct, rename={"ts_ms": "_ts", "line_id": "_id"}):
-    """What of an exported line says where the next page begins."""
+@dataclass(frozen=True)
+class Page:
+    """Lines of one answer, and where the next page begins; None when there are no more."""
 
-    ts_ms: int
-    line_id: str
-
-
-_decode_place = msgspec.json.Decoder(LinePlace).decode
+    lines: list[bytes]
+    last: Cursor | None
 
 
-def last_place(line: bytes) -> Cursor:
-    """The place of an exported line."""
-    place = _decode_place(line)
-    return Cursor(ts_ms=place.ts_ms, line_id=int(place.line_id))
+def cut_page(chunks: Iterable[bytes], *, lines_max: int, bytes_max: int) -> Page:
+    """The page that *chunks* of placed lines begin with. It is full with so many lines, or so many bytes."""
+    lines: list[bytes] = []
+    size = 0
+    for row in _rows(chunks):
+        ts_ms, line_id, line = row.split(b"\t", 2)
+        lines.append(line)
+        size += len(line)
+        if len(lines) >= lines_max or size >= bytes_max:
+            return Page(lines, Cursor(ts_ms=int(ts_ms), line_id=int(line_id)))
+    return Page(lines, None)
+
+
+def _rows(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield from chunk.split(b"\n")[:-1]
 
 
 def render_page(lines: list[bytes], pagination_id: str | None) -> bytes:

@@ -1,9 +1,11 @@
 """The ingest addresses of libraries and agents: `/logs/ingest` and `/logs/agent`, one door for both."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
+from anyio import CapacityLimiter, to_thread
 from prometheus_client import Counter
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,8 +14,10 @@ from logboom.asgi.respond import json_response
 from logboom.errors import MissingCredentials
 from logboom.ingest.wire import Batch, clean, find_batch, mend, parse_envelope, render_accepted
 from logboom.keys.gate import Gate
-from logboom.limits import INGEST_BODY_BYTES_MAX
+from logboom.limits import INGEST_BODY_BYTES_MAX, KEYLESS_BODY_BYTES_MAX
 from logboom.spool import Spool
+
+UNPACKING_THREADS: Final = 2
 
 
 class IngestRoutes:
@@ -21,13 +25,15 @@ class IngestRoutes:
 
     def __init__(self, *, gate: Gate, spool: Spool, now_ms: Callable[[], int], lines: Counter) -> None:
         self._gate, self._spool, self._now_ms, self._lines = gate, spool, now_ms, lines
+        # Of its own, so that no search keeps a sender waiting; few, as the work holds Python's lock in part.
+        self._threads = CapacityLimiter(UNPACKING_THREADS)
 
     async def ingest_lines(self, request: Request) -> Response:
         """Accept a batch: 200 once it is on disk. A key known to be bad is refused before the body is read."""
         may_have_key_in_body = not self._gate.presents_key(request) and _has_body(request)
         if not may_have_key_in_body:
             self._gate.ingestion_caller(request)
-        batch = await _read_batch(request, is_known=not may_have_key_in_body)
+        batch = await self._read_batch(request, is_known=not may_have_key_in_body)
         caller = self._gate.ingestion_caller(request, body_key=clean(batch.sender.apikey) or None)
         envelope = parse_envelope(
             batch,
@@ -38,21 +44,21 @@ class IngestRoutes:
             ip_remote=request.client.host if request.client else "",
             user_agent=request.headers.get("user-agent", ""),
         )
-        seq = await self._spool.append(envelope, batch.body) if batch.lines_count else None
+        seq = await self._spool.append(envelope, batch.lines) if batch.lines_count else None
         self._lines.inc(batch.lines_count)
         return json_response(render_accepted(seq))
 
-
-async def _read_batch(request: Request, *, is_known: bool) -> Batch:
-    """The batch of the body. The slow way of mending is kept for senders whose key is known to be good."""
-    body = await read_decoded_body(request, INGEST_BODY_BYTES_MAX)
-    batch = find_batch(body)
-    if batch:
-        return batch
-    if not is_known:
-        raise MissingCredentials
-    is_text = request.headers.get("content-type", "").startswith("text/")
-    return await run_in_threadpool(mend, body, is_text=is_text)
+    async def _read_batch(self, request: Request, *, is_known: bool) -> Batch:
+        """The batch of the body. The slow way of mending is kept for senders whose key is known to be good."""
+        body_bytes_max = INGEST_BODY_BYTES_MAX if is_known else KEYLESS_BODY_BYTES_MAX
+        body = await read_decoded_body(request, body_bytes_max, threads=self._threads)
+        batch = find_batch(body)
+        if batch:
+            return batch
+        if not is_known:
+            raise MissingCredentials
+        is_text = request.headers.get("content-type", "").startswith("text/")
+        return await to_thread.run_sync(partial(mend, body, is_text=is_text), limiter=self._threads)
 
 
 def _has_body(request: Request) -> bool:

@@ -14,13 +14,12 @@ from starlette.datastructures import QueryParams
 
 from logboom import limits
 from logboom.errors import BodyTooLarge, MalformedBatch, MissingHostname
-from logboom.mill.mend import mend_batch
+from logboom.mill.mend import mend_body
 from logboom.spool import Envelope
 
 # An address as `ip` states it. Anything else is left out; it is never a reason to refuse a batch. mezmo-api 5.1
 PLAUSIBLE: Final = re.compile(r"[0-9A-Za-z:.%_/-]{2,64}")
 USER_AGENT_CHARACTERS_MAX: Final = 200
-SECONDS_BELOW: Final = 1e11  # as for timestamps, a smaller number is in seconds. mezmo-api 5.6
 
 
 class Body(msgspec.Struct):
@@ -45,10 +44,9 @@ class LineHost(msgspec.Struct):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A well-formed body: *lines_member* names the array, *lines_count* is its length."""
+    """A well-formed body: *lines* is the JSON array as it goes to the spool, without what stood around it."""
 
-    body: bytes
-    lines_member: str
+    lines: bytes
     lines_count: int
     sender: Body
     first_line: bytes
@@ -66,27 +64,26 @@ def find_batch(body: bytes) -> Batch | None:
         sender = _decode_body(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return _batch_of(body, sender)
+    return _batch_of(sender)
 
 
 def mend(body: bytes, *, is_text: bool) -> Batch:
     """The batch of any other body, slowly: call it from a thread. Raises MalformedBatch, BodyTooLarge."""
-    mended, _ = mend_batch(body, is_text=is_text)
-    batch = find_batch(mended)
+    batch = find_batch(mend_body(body, is_text=is_text))
     if batch is None:
         raise MalformedBatch
     return batch
 
 
-def _batch_of(body: bytes, sender: Body) -> Batch | None:
-    member = "lines" if sender.lines is not None else "ls"
-    lines = sender.lines if sender.lines is not None else sender.ls
-    if lines is None:
+def _batch_of(sender: Body) -> Batch | None:
+    if sender.lines is None and sender.ls is None:
         return None
+    lines = [*(sender.lines or ()), *(sender.ls or ())]
     if len(lines) > limits.BATCH_LINES_MAX:
         raise BodyTooLarge("The batch has too many lines.")
-    first = bytes(lines[0]) if lines else b""
-    return Batch(body=body, lines_member=member, lines_count=len(lines), sender=sender, first_line=first)
+    # Only the lines go on, each as it was sent: a key that stands beside them must reach no disk.
+    array = b"[%s]" % b",".join(lines)
+    return Batch(lines=array, lines_count=len(lines), sender=sender, first_line=bytes(lines[0]) if lines else b"")
 
 
 def parse_envelope(
@@ -114,7 +111,6 @@ def parse_envelope(
         key_id=key_id,
         received_ms=received_ms,
         lines_count=batch.lines_count,
-        lines_member=batch.lines_member,
         hostname=hostname[: limits.HOST_CHARACTERS_MAX],
         ip=_plausible(query.get("ip") or sender.ip),
         ip_remote=ip_remote,
@@ -122,7 +118,6 @@ def parse_envelope(
         tags=tags,
         app=app[: limits.APP_CHARACTERS_MAX],
         cut=tuple(name for name, was_cut in is_cut.items() if was_cut),
-        sender_now_ms=parse_now_ms(query.get("now", "")),
         user_agent=clean(user_agent)[:USER_AGENT_CHARACTERS_MAX],
     )
 
@@ -158,17 +153,6 @@ def split_tags(values: Iterable[str]) -> tuple[str, ...]:
     tags = (clean(tag) for value in values for tag in value.split(","))
     # Mezmo: the browser library sends the text `undefined` when no tags are set. mezmo-api 5.1
     return tuple(dict.fromkeys(tag for tag in tags if tag and tag != "undefined"))
-
-
-def parse_now_ms(text: str) -> int:
-    """The sender's clock in milliseconds, 0 when it is not stated or makes no sense."""
-    try:
-        now = float(text)
-    except ValueError:
-        return 0
-    if not 0 < now < SECONDS_BELOW * 1000:
-        return 0
-    return int(now * 1000 if now < SECONDS_BELOW else now)
 
 
 def clean(value: object) -> str:

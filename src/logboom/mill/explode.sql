@@ -12,12 +12,12 @@ SELECT
 FROM
 (
     SELECT
-        * EXCEPT (body, member),
-        JSONExtract(body, member, 'Array(Tuple(line String, l String, timestamp String, t String, app String,
+        * EXCEPT body,
+        JSONExtract(body, 'Array(Tuple(line String, l String, timestamp String, t String, app String,
             level String, env String, file String, f String, hostname String, host String, meta String,
             label String, annotation String, tags String))') AS sent_lines
     FROM file({path:String}, 'RowBinary', 'seq UInt64, account_id String, received_ms Int64, hostname String,
-        app String, tags Array(String), cut Array(String), ip String, ip_remote String, mac String, ingester String, member String,
+        app String, tags Array(String), cut Array(String), ip String, ip_remote String, mac String, ingester String,
         body String')
 )
 ARRAY JOIN sent_lines AS sent, arrayEnumerate(sent_lines) AS index

@@ -1,8 +1,11 @@
 -- How severe a line is: what its JSON says, else what was sent with it, else a usual word near its start
 -- (product.md 2.4). Words in capitals count anywhere in the head; in small letters only in brackets or after `level=`.
 SELECT
-    * EXCEPT (level, root, level_1, level_2, level_3, all_leaves, numeric_leaves, text_leaves),
-    substringUTF8(fields['level'], 1, {level_characters_max:UInt64}) AS stated_level,
+    * EXCEPT (level, may_be_json, likely_from, likely_root, other_from, root, level_1, level_2, level_3, every_leaf,
+        all_leaves, numeric_leaves, text_leaves),
+    -- Some libraries number their levels.
+    if(mapContains(numbers, 'level'), toString(numbers['level']),
+        substringUTF8(fields['level'], 1, {level_characters_max:UInt64})) AS stated_level,
     level AS sent_level,
     multiIf(
         stated_level != '', stated_level,

@@ -5,14 +5,18 @@ levels, lines that are no objects: each occurs in real senders' output, and none
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from logboom.errors import MalformedBatch
 
 DEPTH_MAX: Final = 64  # what is nested deeper is kept as text; parsers below give up at about a thousand levels
-STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that is never closed matches to the end, or it would be looked through again from each of its quotes.
+STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 OPENING: Final = frozenset("[{")
 LINE_NAMES: Final = ("lines", "ls")
 # What a sender may say of itself beside its lines (ingest/wire.py).
@@ -24,20 +28,38 @@ MEMBERS: Final = (
 )  # fmt: skip
 
 
-def mend_batch(body: bytes, *, is_text: bool = False) -> tuple[bytes, int]:
-    """A body `{"lines": [...]}` with the lines of *body*, and their number. Raises MalformedBatch.
+def mend_body(body: bytes, *, is_text: bool = False) -> bytes:
+    """A body `{"lines": [...]}` with the lines of *body* and what stands beside them. Raises MalformedBatch.
 
-    *body* may also be one line's object, an array of lines or, with *is_text*, plain text.
+    *body* may be any form of a batch, one line's object, an array of lines or, with *is_text*, plain text.
     """
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff")
     try:
-        value = json.loads(fold_deep(text), strict=False)
-    except (ValueError, RecursionError) as cause:
+        value = _parsed(text)
+    except MalformedBatch:
         if is_text and text.strip():
             return _render([text], sender={})
-        raise MalformedBatch from cause
+        raise
     lines = _lines_of(value, text, is_text=is_text)
     return _render(lines, sender=value if isinstance(value, dict) else {})
+
+
+def has_plain_lines(lines: bytes) -> bool:
+    """Whether each line of a spooled batch is an object that names its text, be it empty, and needs no mending."""
+    each = map(bytes, msgspec.json.decode(lines, type=list[msgspec.Raw]))
+    return all(line[:1] == b"{" and (b'"line"' in line or b'"l"' in line) for line in each)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(fold_deep(text), strict=False, parse_float=_number, parse_constant=str)
+    except (ValueError, RecursionError) as cause:
+        raise MalformedBatch from cause
+
+
+def _number(text: str) -> float | str:
+    """A number as JSON can write it again; one that is out of range stays text."""
+    return number if math.isfinite(number := float(text)) else text
 
 
 def fold_deep(text: str, depth_max: int = DEPTH_MAX) -> str:
@@ -77,11 +99,18 @@ def _lines_of(value: object, text: str, *, is_text: bool) -> list[object]:
     raise MalformedBatch
 
 
-def _render(lines: list[object], sender: Mapping[str, object]) -> tuple[bytes, int]:
+def mend_lines(lines: bytes) -> bytes:
+    """The lines of a spooled batch, mended. Raises MalformedBatch."""
+    return _encoded([_mended(line) for line in _parsed(lines.decode("utf-8", errors="replace"))])
+
+
+def _render(lines: list[object], sender: Mapping[str, object]) -> bytes:
     about = {name: sender[name] for name in SENDER_MEMBERS if name in sender}
-    mended = about | {"lines": [_mended(line) for line in lines]}
-    text = json.dumps(mended, ensure_ascii=False)
-    return text.encode("utf-8", errors="replace"), len(lines)
+    return _encoded(about | {"lines": [_mended(line) for line in lines]})
+
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def _mended(line: object) -> Mapping[str, str]:

@@ -30,7 +30,7 @@ def _row(batch: SpooledBatch) -> Iterator[bytes]:
         yield _varint(len(texts))
         for text in texts:
             yield from _text(text)
-    for text in (envelope.ip, envelope.ip_remote, envelope.mac, envelope.user_agent, envelope.lines_member):
+    for text in (envelope.ip, envelope.ip_remote, envelope.mac, envelope.user_agent):
         yield from _text(text)
     yield _varint(len(batch.body))
     yield batch.body

@@ -3,5 +3,5 @@
 SELECT
     account_id, fromUnixTimestamp64Milli(ts_ms) AS ts, bitShiftLeft(seq, 21) + position AS line_id,
     fromUnixTimestamp64Milli(received_ms) AS received_at, host, app, level, original_level, env, file, tags, line, meta,
-    label, annotation, fields, numbers, logtype, cut, ip, ip_remote, mac, ingester, line_bytes
+    label, annotation, fields, numbers, logtype, json_from, cut, ip, ip_remote, mac, ingester, line_bytes
 FROM level

@@ -1,7 +1,7 @@
 -- When a line happened. Senders mix seconds, milliseconds, finer units and dates as text, so the unit is guessed by
 -- size (mezmo-api 5.6). What cannot be read, or lies more than a day ahead, happened when it arrived.
 SELECT
-    * EXCEPT (timestamp),
+    * EXCEPT (timestamp, long_app, line_tags, taken_cut),
     toFloat64OrNull(timestamp) AS number,
     multiIf(
         number IS NULL, toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(timestamp, 3, 'UTC')),

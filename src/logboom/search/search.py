@@ -11,6 +11,8 @@ from logboom.errors import BadCursor, Detail
 from logboom.query import compile_query, parse_query
 from logboom.store import Cursor, Selection
 
+EARLIEST_MS: Final = -2_208_988_800_000  # 1900
+LATEST_MS: Final = 10_413_791_999_999  # 2299-12-31
 CURSOR: Final = struct.Struct(">qQ8s")
 
 
@@ -29,8 +31,8 @@ class Search:
     newest_first: bool = True
     lines_max: int = 10_000
 
-    def selection(self, after: Cursor | None = None) -> Selection:
-        """As the line store takes it. Raises QuerySyntaxError."""
+    def selection(self, after: Cursor | None = None, *, with_place: bool = False) -> Selection:
+        """As the line store takes it; *with_place* asks for each line's place too. Raises QuerySyntaxError."""
         return Selection(
             account_id=self.account_id,
             from_ms=self.from_ms,
@@ -43,6 +45,7 @@ class Search:
             newest_first=self.newest_first,
             lines_max=self.lines_max,
             after=after,
+            with_place=with_place,
         )
 
     def fingerprint(self) -> bytes:
@@ -62,6 +65,7 @@ def parse_cursor(search: Search, text: str) -> Cursor:
         ts_ms, line_id, fingerprint = CURSOR.unpack(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, struct.error):
         raise BadCursor(Detail('"pagination_id" is not one that this server gave', "pagination_id")) from None
-    if not hmac.compare_digest(fingerprint, search.fingerprint()):
+    # The fingerprint is no signature: whoever knows the account's id can make one for a time that no line has.
+    if not EARLIEST_MS <= ts_ms <= LATEST_MS or not hmac.compare_digest(fingerprint, search.fingerprint()):
         raise BadCursor(Detail('"pagination_id" belongs to another query', "pagination_id"))
     return Cursor(ts_ms=ts_ms, line_id=line_id)

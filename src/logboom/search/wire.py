@@ -8,11 +8,12 @@ from starlette.datastructures import QueryParams
 
 from logboom.errors import Detail, ValidationFailed
 from logboom.limits import QUERY_CHARACTERS_MAX
-from logboom.search.search import Search
+from logboom.search.search import EARLIEST_MS, LATEST_MS, Search
 
 SECONDS_BELOW: Final = 10**11  # smaller numbers are seconds. mezmo-api 6.1
-FAR_MS: Final = 10_413_791_999_999  # 2299-12-31
-NUMBER: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?")
+NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
+COUNT: Final = re.compile(r"0*([1-9][0-9]*)")
+COUNT_DIGITS_MAX: Final = 18  # longer numbers are beyond every bound, and slow to read
 ENDS: Final = {"head": False, "tail": True, "": True}
 
 
@@ -24,7 +25,7 @@ def parse_search(query: QueryParams, *, account_id: str, lines_max: int) -> Sear
         # Mezmo: the old command line sends `q` for `query`. mezmo-api 6.1
         query=_query_text(query.get("query") or query.get("q") or "", problems),
         from_ms=_time_ms(query, "from", 0, problems),
-        to_ms=_time_ms(query, "to", FAR_MS, problems),
+        to_ms=_time_ms(query, "to", LATEST_MS, problems),
         hosts=_list(query, "hosts"),
         apps=_list(query, "apps"),
         levels=_list(query, "levels"),
@@ -53,9 +54,9 @@ def _time_ms(query: QueryParams, name: str, default: int, problems: list[Detail]
         problems.append(Detail(f'"{name}" must be a number of seconds or milliseconds since 1970', name))
         return default
     value = float(text)
-    value_ms = int(value * 1000) if abs(value) < SECONDS_BELOW else int(value)
+    value_ms = round(value * 1000) if abs(value) < SECONDS_BELOW else int(value)
     # Mezmo: callers send 0 for an end that is open. mezmo-api 6.2
-    return default if name == "to" and value_ms == 0 else max(-FAR_MS, min(value_ms, FAR_MS))
+    return default if name == "to" and value_ms == 0 else max(EARLIEST_MS, min(value_ms, LATEST_MS))
 
 
 def _list(query: QueryParams, name: str) -> tuple[str, ...]:
@@ -71,12 +72,13 @@ def _newest_first(text: str, problems: list[Detail]) -> bool:
 
 def _size(text: str, lines_max: int, problems: list[Detail]) -> int:
     """The asked number of lines, at most *lines_max*, which is also what is taken when nothing is asked."""
-    if not text.strip():
-        return lines_max
-    if not text.strip().isascii() or not text.strip().isdigit() or int(text) < 1:
+    asked = text.strip()
+    found = COUNT.fullmatch(asked)
+    if asked and not found:
         problems.append(Detail('"size" must be a positive number', "size"))
+    if not found or len(found[1]) > COUNT_DIGITS_MAX:
         return lines_max
-    return min(int(text[:18]), lines_max)
+    return min(int(found[1]), lines_max)
 
 
 def render_count(count: int) -> Mapping[str, int]:

@@ -21,8 +21,6 @@ class Envelope:
     tags: tuple[str, ...] = ()
     app: str = ""
     cut: tuple[str, ...] = ()
-    sender_now_ms: int = 0
-    lines_member: str = "lines"
     user_agent: str = ""
 
 

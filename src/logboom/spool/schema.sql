@@ -1,8 +1,7 @@
--- Where the sequence numbers of this spool come from. `spool_id` tells two spools apart, so that a spool begun anew
--- on an old line store can never repeat the idempotency token of its predecessor.
+-- Where the sequence numbers of this spool come from. A new spool begins at the milliseconds since 1970, so that one
+-- begun anew on an old line store does not repeat the numbers of its predecessor.
 CREATE TABLE IF NOT EXISTS spool (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
-    spool_id TEXT    NOT NULL,   -- random, for ever
     next_seq INTEGER NOT NULL    -- the sequence number of the next batch
 ) STRICT;
 
@@ -14,12 +13,11 @@ CREATE TABLE IF NOT EXISTS batch (
     lines_count INTEGER NOT NULL      -- lines in the body, counted at the door
 ) STRICT;
 
--- The range that is being put into the line store. It is written before the insert starts, so that after a crash
--- the same range is repeated under the same token and the store can tell what it has.
-CREATE TABLE IF NOT EXISTS milling (
-    one       INTEGER PRIMARY KEY CHECK (one = 1),
-    first_seq INTEGER NOT NULL,
-    last_seq  INTEGER NOT NULL
+-- Up to which batch the line store may hold lines already, while the batches are still here. It is written before an
+-- insert starts, so that after a crash their lines are looked for before they are stored.
+CREATE TABLE IF NOT EXISTS doubtful (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    seq INTEGER NOT NULL
 ) STRICT;
 
 -- Batches that could not be turned into lines, kept for the operator.

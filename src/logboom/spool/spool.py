@@ -6,11 +6,11 @@ many senders share one sync of the disk, and it alone changes the file. The mill
 
 import asyncio
 import queue
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from logboom.errors import Unavailable
+from logboom.limits import UNWRITTEN_BYTES_MAX
 from logboom.spool.disk import Disk
 from logboom.spool.envelope import Envelope, SpooledBatch
 
@@ -35,11 +36,13 @@ PRAGMA synchronous = FULL;
 PRAGMA wal_autocheckpoint = 2000;
 PRAGMA journal_size_limit = 8388608;
 """
-BEGIN_SPOOL: Final = "INSERT INTO spool (one, spool_id, next_seq) VALUES (1, ?, ?) ON CONFLICT DO NOTHING"
+BEGIN_SPOOL: Final = "INSERT INTO spool (one, next_seq) VALUES (1, ?) ON CONFLICT DO NOTHING"
 ADD_BATCH: Final = "INSERT INTO batch (seq, envelope, body, lines_count) VALUES (?, ?, ?, ?)"
 KEEP_NEXT_SEQ: Final = "UPDATE spool SET next_seq = ?"
-KEEP_MILLING: Final = "INSERT OR REPLACE INTO milling (one, first_seq, last_seq) VALUES (1, ?, ?)"
-END_MILLING: Final = "DELETE FROM milling"
+KEEP_DOUBTFUL: Final = (
+    "INSERT INTO doubtful (one, seq) VALUES (1, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)"
+)
+END_DOUBT: Final = "DELETE FROM doubtful WHERE seq <= ?"
 DROP_MILLED: Final = "DELETE FROM batch WHERE seq BETWEEN ? AND ?"
 SET_ASIDE: Final = (
     "INSERT OR REPLACE INTO poison (seq, envelope, body, reason, set_aside_ms) "
@@ -48,8 +51,8 @@ SET_ASIDE: Final = (
 DROP_ONE: Final = "DELETE FROM batch WHERE seq = ?"
 READ_RANGE: Final = "SELECT seq, envelope, body FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq"
 # Only as many of the oldest batches as the mill takes at once; the bodies are not touched.
-READ_SIZES: Final = "SELECT seq, lines_count, length(body) FROM batch ORDER BY seq LIMIT 10000"
-READ_MILLING: Final = "SELECT first_seq, last_seq FROM milling"
+READ_SIZES: Final = "SELECT seq, lines_count, length(body) FROM batch ORDER BY seq LIMIT ?"
+READ_DOUBTFUL: Final = "SELECT coalesce(max(seq), 0) FROM doubtful"
 READ_TOTALS: Final = "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(sum(lines_count), 0) FROM batch"
 
 # Free pages are used again; a spool that was once long gives its space back when it is empty.
@@ -57,7 +60,8 @@ FREE_PAGES: Final = "PRAGMA freelist_count"
 FOLD_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 GIVE_BACK: Final = "PRAGMA incremental_vacuum(1)"  # Python's driver takes one step of it, which is one page
 
-FREE_PAGES_MAX: Final = 2000
+FREE_PAGES_MAX: Final = 200
+PAGES_AT_ONCE: Final = 200
 LOG_BYTES_MAX: Final = 8 * 1024 * 1024
 GROUP_MAX: Final = 256
 Write = Callable[[sqlite3.Connection], object]
@@ -77,13 +81,13 @@ class Spool:
         self._writer = self._open(path)
         self._reader = self._open(path)
         self._begin(first_seq)
-        self.spool_id: str
         self._next_seq: int
-        self.spool_id, self._next_seq = self._reader.execute("SELECT spool_id, next_seq FROM spool").fetchone()
+        (self._next_seq,) = self._reader.execute("SELECT next_seq FROM spool").fetchone()
         self.batches: int
         self.bytes: int
         self.lines: int
         self.batches, self.bytes, self.lines = self._reader.execute(READ_TOTALS).fetchone()
+        self._unwritten_bytes = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write_groups, name="spool", daemon=True)
         self._thread.start()
@@ -92,6 +96,8 @@ class Spool:
         """Keep one batch; returns its sequence number once it is synced to disk. Raises Unavailable."""
         if self.bytes + len(body) > self._bytes_max:
             raise Unavailable("The server has more lines waiting than it may keep. Please retry.")
+        if self._unwritten_bytes > UNWRITTEN_BYTES_MAX:
+            raise Unavailable("The server's disk does not keep up. Please retry.")
         if not self._disk.has_room:
             raise Unavailable("The server has too little free disk space. Please retry.")
         seq, done = self._add(envelope, body)
@@ -102,36 +108,44 @@ class Spool:
             raise Unavailable from cause
         return seq
 
-    def waiting(self) -> list[tuple[int, int, int]]:
+    def waiting(self, batches_max: int) -> list[tuple[int, int, int]]:
         """(sequence number, lines, bytes) of the oldest batches, in order of arrival."""
-        return self._reader.execute(READ_SIZES).fetchall()
+        return self._reader.execute(READ_SIZES, (batches_max,)).fetchall()
 
-    def interrupted(self) -> tuple[int, int] | None:
-        """The range that was being milled when the server ended, if it ended in the middle."""
-        found: tuple[int, int] | None = self._reader.execute(READ_MILLING).fetchone()
-        return found
+    def doubtful_seq(self) -> int:
+        """The last batch that may be in the line store already, as its round was begun and not ended; else 0."""
+        (seq,) = self._reader.execute(READ_DOUBTFUL).fetchone()
+        return int(seq)
 
     def read(self, first_seq: int, last_seq: int) -> list[SpooledBatch]:
         """The batches of a range, in order."""
         rows = self._reader.execute(READ_RANGE, (first_seq, last_seq))
         return [SpooledBatch(seq=seq, envelope=self._decode(envelope), body=body) for seq, envelope, body in rows]
 
-    def begin_milling(self, first_seq: int, last_seq: int) -> None:
-        """Note durably that this range goes into the line store now."""
-        self._write(lambda connection: connection.execute(KEEP_MILLING, (first_seq, last_seq)))
+    def begin_milling(self, last_seq: int) -> None:
+        """Note durably that batches up to this one go into the line store now."""
+        self._write(lambda connection: connection.execute(KEEP_DOUBTFUL, (last_seq,)))
 
     def end_milling(self, first_seq: int, last_seq: int, milled: Iterable[SpooledBatch]) -> None:
         """Drop a range that the line store holds durably; *milled* are the batches that were in it."""
 
         def drop(connection: sqlite3.Connection) -> None:
             connection.execute(DROP_MILLED, (first_seq, last_seq))
-            connection.execute(END_MILLING)
+            connection.execute(END_DOUBT, (last_seq,))
 
         self._write(drop)
-        self._write(_give_back)
         for batch in milled:
             self._count(-1, -len(batch.body), -batch.envelope.lines_count)
-        self._fold_log()
+
+    def shrink(self) -> None:
+        """Give back the disk space that a burst has left behind, while nothing waits. Failing to is no harm."""
+        try:
+            while not self.batches and self._give_back_some():
+                pass
+            if not self.batches and self._log_path.stat().st_size > LOG_BYTES_MAX:
+                self._reader.execute(FOLD_LOG).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            log.warning("spool.not_shrunk", error=repr(error))
 
     def set_aside(self, batch: SpooledBatch, reason: str, now_ms: int) -> None:
         """Keep a batch that cannot be milled apart from the queue, so that it blocks nothing and is not lost."""
@@ -142,6 +156,11 @@ class Spool:
 
         self._write(move)
         self._count(-1, -len(batch.body), -batch.envelope.lines_count)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether batches can be kept: the writer lives, and there is room."""
+        return self._thread.is_alive() and self._disk.has_room
 
     def close(self) -> None:
         """Finish what was submitted, sync, and close."""
@@ -164,12 +183,15 @@ class Spool:
     def _begin(self, first_seq: int) -> None:
         schema = files("logboom.spool").joinpath("schema.sql").read_text(encoding="utf-8")
         self._writer.executescript(schema)
-        self._writer.execute(BEGIN_SPOOL, (secrets.token_hex(16), first_seq))
+        self._writer.execute(BEGIN_SPOOL, (first_seq,))
 
-    def _fold_log(self) -> None:
-        """Shorten a write-ahead log that a burst has left behind; in the midst of one it would only cost time."""
-        if not self.batches and self._log_path.stat().st_size > LOG_BYTES_MAX:
-            self._reader.execute(FOLD_LOG).fetchall()
+    def _give_back_some(self) -> bool:
+        """Shorten the file by some pages, so few that a batch which arrives meanwhile does not wait for them."""
+        (free_pages,) = self._reader.execute(FREE_PAGES).fetchone()
+        if free_pages <= FREE_PAGES_MAX:
+            return False
+        self._write(_give_back)
+        return True
 
     def _add(self, envelope: Envelope, body: bytes) -> tuple[int, Future[None]]:
         """Number a batch and hand it to the writer, as one step: the writer meets numbers in their order."""
@@ -177,10 +199,13 @@ class Spool:
         with self._lock:
             seq = self._next_seq
             self._next_seq += 1
-            done = self._submit(_add(seq, encoded, body, envelope.lines_count))
+            done = self._submit(_insertion(seq, encoded, body, envelope.lines_count))
+            self._unwritten_bytes += len(body)
         self._count(1, len(body), envelope.lines_count)
 
         def settle(written: Future[None]) -> None:
+            with self._lock:
+                self._unwritten_bytes -= len(body)
             if written.exception():
                 self._count(-1, -len(body), -envelope.lines_count)
             else:
@@ -235,18 +260,16 @@ class Spool:
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 -- the edge of this thread: it must outlive a full disk
             log.error("spool.commit_failed", error=repr(error))
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                connection.rollback()
             return error
         return None
 
 
 def _give_back(connection: sqlite3.Connection) -> None:
-    (free_pages,) = connection.execute(FREE_PAGES).fetchone()
-    if free_pages > FREE_PAGES_MAX and not connection.execute("SELECT 1 FROM batch LIMIT 1").fetchone():
-        for _ in range(free_pages):
-            connection.execute(GIVE_BACK)
+    for _ in range(PAGES_AT_ONCE):
+        connection.execute(GIVE_BACK)
 
 
-def _add(seq: int, envelope: bytes, body: bytes, lines_count: int) -> Write:
+def _insertion(seq: int, envelope: bytes, body: bytes, lines_count: int) -> Write:
     return lambda connection: connection.execute(ADD_BATCH, (seq, envelope, body, lines_count))

@@ -14,16 +14,15 @@ from logboom.store.statement import count_statement, select_statement
 
 log = structlog.get_logger(__name__)
 
-# One block, so that the rows of a token go in whole or not at all, partition by partition.
-# The text index is left to the merges (ADR 0002).
+# One block, so that a round makes one part in each partition. The text index is left to the merges (ADR 0002).
 INSERT: Final = """
 INSERT INTO lines
 SELECT * FROM (/*rows*/) /*only*/
-SETTINGS insert_deduplication_token = {token:String}, max_partitions_per_insert_block = 0,
+SETTINGS max_partitions_per_insert_block = 0,
     min_insert_block_size_rows = 100000000, min_insert_block_size_bytes = 0, prefer_column_name_to_alias = 1,
     exclude_materialize_skip_indexes_on_insert = 'line_ngrams'
 """
-# The token is forgotten in a power cut, as the engine does not sync its list of tokens; the ids are not.
+# Ids follow from the batch and the place in it, so they tell what a round that was cut off has left behind (ADR 0008).
 # No account: the ids are those of one spool range.
 ONLY_MISSING: Final = """
 WHERE line_id NOT IN (SELECT line_id FROM lines WHERE line_id BETWEEN {first_id:UInt64} AND {last_id:UInt64})
@@ -42,9 +41,9 @@ class EmbeddedLineStore:
 
     def append(self, rows: Rows, *, again: bool = False) -> None:
         sql = INSERT.replace("/*only*/", ONLY_MISSING if again else "").replace("/*rows*/", rows.sql)
-        names: dict[str, Parameter] = {"token": rows.token, "first_id": rows.first_id, "last_id": rows.last_id}
+        ids: dict[str, Parameter] = {"first_id": rows.first_id, "last_id": rows.last_id} if again else {}
         with _as_unavailable("append"):
-            self._inserts.execute(sql, {**rows.parameters, **names})
+            self._inserts.execute(sql, {**rows.parameters, **ids})
 
     def select(self, selection: Selection) -> Generator[bytes, None, None]:
         statement = select_statement(selection)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from logboom.errors import DataFolderInUse, Unavailable
+from logboom.errors import LineStoreBroken, Unavailable
 from logboom.query import Parameter
 
 log = structlog.get_logger(__name__)
@@ -37,8 +37,8 @@ class EngineError(Exception):
 class Engine:
     """A pool of connections to the one engine of this process. Two pools on one folder share the engine."""
 
-    def __init__(self, folder: Path, *, connections: int, threads: int = 0) -> None:
-        """Open the engine on *folder*, or join it. Raises DataFolderInUse when another process has it."""
+    def __init__(self, folder: Path, *, connections: int, memory_bytes_max: int, threads: int = 0) -> None:
+        """Open the engine on *folder*, or join it. Raises LineStoreBroken."""
         from chdb import connect  # importing it takes most of a second, which `logboom --help` need not wait for
 
         self._pool: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -47,9 +47,9 @@ class Engine:
             for _ in range(connections):
                 self._connections.append(connect(str(folder)))
         except RuntimeError as cause:
-            raise DataFolderInUse from cause
+            raise LineStoreBroken(f"The line store in {folder} cannot be opened: {cause}") from cause
         for connection in self._connections:
-            for statement in _session_settings(threads):
+            for statement in _session_settings(memory_bytes_max, threads):
                 connection.query(statement)
             self._pool.put(connection)
 
@@ -101,12 +101,13 @@ def _translated() -> Iterator[None]:
         raise EngineError(str(cause)) from cause
 
 
-def _session_settings(threads: int) -> list[str]:
+def _session_settings(memory_bytes_max: int, threads: int) -> list[str]:
     chosen = [f"SET max_threads = {int(threads)}"] if threads else []
     return [
         *chosen,
         "SET max_insert_threads = 1",
         "SET max_execution_time = 120",
+        f"SET max_memory_usage = {int(memory_bytes_max)}",
         "SET session_timezone = 'UTC'",
         "SET output_format_json_quote_64bit_integers = 0",
         "SET output_format_json_escape_forward_slashes = 0",

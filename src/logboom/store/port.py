@@ -29,15 +29,15 @@ class Selection:
     newest_first: bool = True
     lines_max: int = 10_000
     after: Cursor | None = None
+    with_place: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """New lines: a SELECT over the mill's tables, in the order of the table's columns, and what names them."""
+    """New lines: a SELECT over the mill's tables in the order of the table's columns, and the range of their ids."""
 
     sql: str
     parameters: Mapping[str, Parameter]
-    token: str
     first_id: int
     last_id: int
 
@@ -46,11 +46,13 @@ class LineStore(Protocol):
     """The port. Every method may raise errors.Unavailable, and blocks: call it from a thread."""
 
     def append(self, rows: Rows, *, again: bool = False) -> None:
-        """Insert *rows* durably, once for each token. *again*: they may be there already, in part or whole."""
+        """Insert *rows* durably. *again*: some or all of them may be there already, and are not inserted twice."""
         ...
 
     def select(self, selection: Selection) -> Generator[bytes, None, None]:
         """The lines as JSON Lines (members of mezmo-api 6.3), in chunks of whole lines, in constant memory.
+
+        With `with_place` each begins with its time in epoch milliseconds, a tab, its id and a tab.
 
         Whoever leaves it before its end must close it: it holds one of few connections.
         """

@@ -1,18 +1,22 @@
 -- Renders each line as the JSON object that Mezmo's export speaks (mezmo-api 6.3), one a row.
 --
 -- The engine writes the text, so a hundred thousand lines cost Python a hundred chunks. Members that were parsed from a
--- JSON line come first and ours last: where a sender's JSON repeats one of our names, every JSON reader takes ours.
--- The two steps keep the rendering to the lines that are sent: the inner one reads backwards and stops early.
+-- JSON line come first. Where it repeats a name, or has one of ours, one stays: its first, or ours.
+-- The two steps keep the rendering to the lines that are sent: the inner one reads backwards and stops early, and its
+-- order is the result's.
 WITH
-    if(logtype = 'json',
-        arrayFilter(member -> member.1 NOT IN ('_account', '_retention', 'level'),
-            JSONExtractKeysAndValuesRaw(substring(line, position(line, '{')))), []) AS members,
-    arrayStringConcat(arrayMap(member -> concat(
-        -- Mezmo: reserved names of a JSON line get an underscore. mezmo-api 5.7
-        toJSONString(if(member.1 IN ('source', 'type', 'tag', 'auth', 'bytes', 'connect', 'method', 'namespace', 'path',
-            'pod', 'request', 'response', 'service', 'space', 'status', 'timestamp', 'user'),
-            concat('_', member.1), member.1)), ':', member.2, ','), members)) AS parsed
-SELECT concat('{', parsed,
+    -- Mezmo: reserved names of a JSON line get an underscore. mezmo-api 5.7
+    arrayMap(member -> (if(member.1 IN ('source', 'type', 'tag', 'auth', 'bytes', 'connect', 'method', 'namespace',
+            'path', 'pod', 'request', 'response', 'service', 'space', 'status', 'timestamp', 'user'),
+        concat('_', member.1), member.1), member.2),
+        if(json_from > 0, JSONExtractKeysAndValuesRaw(substring(line, json_from)), [])) AS renamed,
+    arrayMap(member -> member.1, renamed) AS names,
+    arrayFilter((member, place) -> indexOf(names, member.1) = place AND member.1 NOT IN ('level', '_original_level',
+        '_host', '_app', '_file', '_env', '_tag', '_meta', '_label', '_annotation', '_cut', '_ip', '_ipremote', '_mac',
+        '_ingester', '_logtype', '_line', '_mezmo_line_size', '_account', '__key', '_bid', '_ts', '_id', '_retention'),
+        renamed, arrayEnumerate(renamed)) AS members,
+    arrayStringConcat(arrayMap(member -> concat(toJSONString(member.1), ':', member.2, ','), members)) AS parsed
+SELECT /*place*/ concat('{', parsed,
     if(level = '', '', concat('"level":', toJSONString(level), ',')),
     if(original_level = '', '', concat('"_original_level":', toJSONString(original_level), ',')),
     if(host = '', '', concat('"_host":', toJSONString(host), ',')),
@@ -44,4 +48,3 @@ FROM
     ORDER BY account_id /*order*/, ts /*order*/, line_id /*order*/
     LIMIT {lines_max:UInt64}
 )
-ORDER BY ts /*order*/, line_id /*order*/

@@ -23,6 +23,7 @@ AFTER: Final = {
     False: "ts >= fromUnixTimestamp64Milli({after_ts_ms:Int64})"
     " AND (ts > fromUnixTimestamp64Milli({after_ts_ms:Int64}) OR line_id > {after_line_id:UInt64})",
 }
+PLACE: Final = "toUnixTimestamp64Milli(ts), line_id,"  # the cursor of the line, as two columns before its text
 COUNT: Final = "SELECT count() FROM lines WHERE {where}"
 TS_MS_MIN: Final = -2_208_988_800_000  # 1900 and 2299, between which the engine's times lie
 TS_MS_MAX: Final = 10_413_791_999_999
@@ -41,7 +42,8 @@ def select_statement(selection: Selection) -> Statement:
     order = "DESC" if selection.newest_first else "ASC"
     where, parameters = _where(selection)
     template = files("logboom.store").joinpath("select.sql").read_text(encoding="utf-8")
-    sql = template.replace("/*where*/", where).replace("/*order*/", order)
+    place = PLACE if selection.with_place else ""
+    sql = template.replace("/*where*/", where).replace("/*order*/", order).replace("/*place*/", place)
     return Statement(sql=sql, parameters=parameters | {"lines_max": selection.lines_max})
 
 

@@ -1,7 +1,7 @@
 -- Every stored line of every account.
 --
 -- Order: an account's lines by time, because every question names an account and a time range, and the newest lines
--- are read backwards and stopped early. Partition: by month, so that a batch with old timestamps touches few parts.
+-- are read backwards and stopped early. Partition: by year, so that a batch with many old timestamps makes few parts.
 CREATE TABLE IF NOT EXISTS lines
 (
     account_id     LowCardinality(String)                COMMENT 'Owner; every statement binds it',
@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS lines
     fields         Map(LowCardinality(String), String) CODEC(ZSTD(1))  COMMENT 'Text, boolean and array leaves by dotted path',
     numbers        Map(LowCardinality(String), Float64) CODEC(ZSTD(1)) COMMENT 'Numeric leaves by dotted path',
     logtype        LowCardinality(String)                COMMENT '_logtype: the format the fields were parsed from',
+    json_from      UInt32 CODEC(T64, ZSTD(1))            COMMENT 'Where the JSON of the line begins, from 1; 0: it has none',
     cut            Array(LowCardinality(String))         COMMENT '_cut: members that were longer than their limit',
     ip             LowCardinality(String)                COMMENT '_ip: address the sender states',
     ip_remote      LowCardinality(String)                COMMENT '_ipremote: address the request came from',
@@ -38,10 +39,9 @@ CREATE TABLE IF NOT EXISTS lines
     INDEX line_id_range line_id TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
-PARTITION BY toYYYYMM(ts)
+PARTITION BY toYear(ts)
 ORDER BY (account_id, ts, line_id)
 SETTINGS
-    non_replicated_deduplication_window = 1000, -- inserts that are recognised when repeated
     fsync_after_insert = 1, fsync_part_directory = 1, -- the spool forgets a line once it is here
     min_compressed_bytes_to_fsync_after_merge = 1, -- and a merge deletes what it was made of
     map_serialization_version = 'with_buckets', max_buckets_in_map = 16, map_buckets_strategy = 'constant',
