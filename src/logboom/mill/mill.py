@@ -110,6 +110,8 @@ class Mill:
 
     def _run(self) -> None:
         """Round after round. What fails is tried again in smaller rounds; the spool keeps the lines meanwhile."""
+        if not self._doubtful_seq:
+            self.ready.set()
         while not self._stopping.is_set():
             seqs: list[int] = []
             try:
