@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from logboom.accounts.repository import AccountRepository
 from logboom.errors import FirstStartBroken, SettingsInvalid, ValidationFailed
-from logboom.keys.key import KeyKind, check_value
+from logboom.keys.formats import check_value
+from logboom.keys.key import KeyKind
 from logboom.keys.keys import Keys
 from logboom.members.member import check_password, mint_password, normalize_email
 from logboom.members.repository import MemberRepository

@@ -12,10 +12,14 @@
     |   +-- NotAuthorized         401  (everything else)
     |   +-- KeyRefused            403  (ingest)
     |   +-- WrongKeyKind          403  (everything else)
+    |   +-- KeyNotRevealed        403
     |   +-- NotFound              404
     |   +-- MethodNotAllowed      405
+    |   +-- KeyStateConflict      409
     |   +-- BodyTooLarge          413
+    |   +-- TooManyRequests       429, never for senders: some throw their lines away on it
     +-- Unavailable               504, our trouble: senders keep their lines
+    |   +-- KeyHeld               504, on purpose: senders keep their lines
     +-- StartError                the server cannot start; printed, exit code 1
         +-- SettingsInvalid
         +-- ListenAddressTaken
@@ -28,6 +32,7 @@
 
 A class's docstring is its public message; `code` is stable. The public text never holds the text of another
 exception, SQL, a path of the server (except to the operator who starts it), a key, or another account's id.
+`reason` says more to whom it may be said: why a key is refused is told only to who holds its value.
 """
 
 from dataclasses import dataclass
@@ -39,6 +44,11 @@ class LogboomError(Exception):
 
     code: ClassVar[str] = "ServerError"
     status: ClassVar[int] = 500
+    retry_after_s: int | None = None
+
+    def __init__(self, *texts: str, reason: str = "") -> None:
+        super().__init__(*texts)
+        self.reason = reason
 
     @property
     def message(self) -> str:
@@ -65,7 +75,7 @@ class ValidationFailed(RequestError):
     """The request has invalid parameters."""
 
     def __init__(self, *details: Detail) -> None:
-        super().__init__(". ".join(detail.message for detail in details) or None)
+        super().__init__(". ".join(detail.message for detail in details))
         self.details = details
 
     @property
@@ -129,6 +139,14 @@ class WrongKeyKind(RequestError):
     status = 403
 
 
+class KeyNotRevealed(RequestError):
+    """This key's value is not shown here, as its reveal mode says. Rotate the key to get a new value."""
+
+    # A blank instead would be written into Terraform's state, and from there into other resources. keys.md 5.2
+    code = "NotAuthorized"
+    status = 403
+
+
 class NotFound(RequestError):
     """Not found"""
 
@@ -143,11 +161,29 @@ class MethodNotAllowed(RequestError):
     status = 405
 
 
+class KeyStateConflict(RequestError):
+    """The key's state does not allow this."""
+
+    code = "Conflict"
+    status = 409
+
+
 class BodyTooLarge(RequestError):
     """The request body is too large."""
 
     code = "BodyTooLarge"
     status = 413
+
+
+class TooManyRequests(RequestError):
+    """Too many requests of this kind within an hour. Please wait."""
+
+    code = "TooManyRequests"
+    status = 429
+
+    def __init__(self, retry_after_s: int = 3_600) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(LogboomError):
@@ -156,7 +192,17 @@ class Unavailable(LogboomError):
     # 504 is the status that most of Mezmo's clients keep their lines on; some drop them on 429 or 503. ADR 0003
     code = "Unavailable"
     status = 504
-    retry_after_s: ClassVar[int] = 5
+    retry_after_s: int | None = 5
+
+
+class KeyHeld(Unavailable):
+    """The key is on hold. Keep the lines and send them again."""
+
+    code = "KeyHeld"
+
+    def __init__(self, retry_after_s: int = 5, *, reason: str = "") -> None:
+        super().__init__(reason=reason)
+        self.retry_after_s = retry_after_s
 
 
 class StartError(LogboomError):

@@ -9,9 +9,29 @@ from typing import Final
 # -- keys: mezmo-api 4.1 and 4.3 --------------------------------------------------------------------------------------
 INGESTION_KEYS_MAX: Final = 10  # active at a time, per account
 SERVICE_KEYS_MAX: Final = 20  # active at a time, per account
-KEY_NAME_UTF16_MAX: Final = 30  # counted in UTF-16 units, as Mezmo's validator does
+KEY_NAME_UTF16_MAX: Final = 30  # on the compatible API; counted in UTF-16 units, as Mezmo's validator does
+KEY_NAME_CHARACTERS_MAX: Final = 200  # on the native API
+KEY_NOTE_CHARACTERS_MAX: Final = 1_000
+KEY_OWNER_CHARACTERS_MAX: Final = 200
+KEY_LABELS_MAX: Final = 20
+KEY_LABEL_CHARACTERS_MAX: Final = 80  # of a label's name, and of its text
 KEY_VALUE_CHARACTERS_MIN: Final = 16  # shorter values cannot be keys and are refused before any hashing
 KEY_VALUE_CHARACTERS_MAX: Final = 80  # the longest that a known client carries (old Node library)
+
+# -- the life of a key: keys.md 5.5, 5.7, 5.9, 5.11 ------------------------------------------------------------------
+HOLD_DEFAULT_MS: Final = 15 * 60_000  # some clients retry only a few times, so a hold ends soon by itself
+HOLD_MS_MAX: Final = 24 * 3_600_000
+OVERLAP_DEFAULT_MS: Final = 24 * 3_600_000
+OVERLAP_MS_MAX: Final = 30 * 24 * 3_600_000
+HELD_RETRY_AFTER_S_MAX: Final = 30  # a hold may be released early, and nobody should sleep through that
+TOMBSTONE_MS: Final = 400 * 24 * 3_600_000  # how long the use of an ended value is still named
+ANSWER_REMEMBERED_MS: Final = 24 * 3_600_000
+IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
+IMPORTS_PER_HOUR_MAX: Final = 10  # per account; a clash is refused, and guessing by import must be hopeless
+EXPOSED_REPORTS_PER_HOUR_MAX: Final = 60  # per address
+IMPORTED_BITS_MIN: Final = 112  # below that a value can be guessed. NIST SP 800-63B
+KEY_PAGE_MAX: Final = 100  # keys in one answer of the native list
+AUDIT_PAGE_MAX: Final = 200  # audit events in one answer; an event with before and after takes a few KiB
 
 # -- one request ------------------------------------------------------------------------------------------------------
 # Mezmo documents 10 MB; Vector and the OpenTelemetry exporter fill 10,000,000 bytes before their framing,

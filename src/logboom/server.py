@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -23,9 +24,12 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from logboom.accounts.repository import AccountRepository
+from logboom.asgi.document import JsonDocument
 from logboom.asgi.edge import Edge
 from logboom.asgi.health import HealthRoutes
 from logboom.asgi.routing import Access, Endpoint, Route, addresses
+from logboom.audit.repository import AuditLog
+from logboom.audit.routes import AuditRoutes
 from logboom.bootstrap import Bootstrap, FirstStart
 from logboom.database.engine import open_database
 from logboom.database.migrate import migrate
@@ -37,11 +41,13 @@ from logboom.keys.key import Caller
 from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
 from logboom.keys.master_secret import open_vault
+from logboom.keys.native_routes import NativeKeyRoutes
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.members.repository import MemberRepository
 from logboom.metrics import Metrics
 from logboom.mill.mill import Mill
+from logboom.records import KeyRecords
 from logboom.search.routes import SearchRoutes
 from logboom.settings import Settings
 from logboom.spool import Disk, Spool
@@ -51,6 +57,7 @@ log = structlog.get_logger(__name__)
 
 SEARCH_CONNECTIONS = 10  # searches and exports that run at once; the next ones wait
 INSERT_CONNECTIONS = 2
+OPENAPI = Path(__file__).with_name("openapi.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,7 @@ class Parts:
     folder_lock: IO[bytes]
     registry: CollectorRegistry
     accounts: AccountRepository
+    audit: AuditLog
     keys: Keys
     gate: Gate
     first_start: FirstStart | None
@@ -86,11 +94,15 @@ def route_table(parts: Parts) -> Sequence[Route]:
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
     ingest = IngestRoutes(gate=parts.gate, spool=parts.spool, now_ms=now_ms, lines=parts.metrics.accepted_lines)
     keys = KeyRoutes(parts.keys)
+    audit = AuditRoutes(parts.audit)
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
     export = ExportRoutes(store=parts.store, threads=turns)
     search = SearchRoutes(store=parts.store, threads=turns)
-    service = _for_service_key(parts.gate)
-    service_or_query = _for_service_key(parts.gate, allow_query=True)
+    native = NativeKeyRoutes(parts.keys, now_ms=now_ms)
+    openapi = JsonDocument(OPENAPI)
+    service = _guarded(parts.gate.service_caller)
+    service_or_query = _guarded(partial(parts.gate.service_caller, allow_query=True))
+    any_key = _guarded(parts.gate.any_caller)
     return (
         Route("GET", "/healthz", Access.PUBLIC, health.live),
         Route("GET", "/readyz", Access.PUBLIC, health.ready),
@@ -99,12 +111,30 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("POST", "/logs/agent", Access.INGESTION_KEY, ingest.ingest_lines),
         Route("GET", "/v1/export", Access.SERVICE_KEY_OR_QUERY, service_or_query(export.export_lines)),
         Route("GET", "/v2/export", Access.SERVICE_KEY, service(export.export_page)),
+        Route("GET", "/api/audit", Access.SERVICE_KEY, service(audit.list_events)),
+        Route("GET", "/api/audit/verify", Access.SERVICE_KEY, service(audit.verify_chain)),
         Route("GET", "/api/search/count", Access.SERVICE_KEY, service(search.count_lines)),
         Route("GET", "/v1/config/keys", Access.SERVICE_KEY, service(keys.list_keys)),
         Route("POST", "/v1/config/keys", Access.SERVICE_KEY, service(keys.create_key)),
         Route("GET", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.get_key)),
         Route("PUT", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.rename_key)),
         Route("DELETE", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.delete_key)),
+        Route("GET", "/api/openapi.json", Access.PUBLIC, openapi.answer),
+        Route("GET", "/api/keys", Access.SERVICE_KEY, service(native.list_keys)),
+        Route("POST", "/api/keys", Access.SERVICE_KEY, service(native.create_key)),
+        # The fixed names come before the ids, as the first address that fits answers.
+        Route("GET", "/api/keys/self", Access.ANY_KEY, any_key(native.get_self)),
+        Route("POST", "/api/keys/import", Access.SERVICE_KEY, service(native.import_key)),
+        Route("POST", "/api/keys/revoke-exposed", Access.PUBLIC, native.end_exposed),
+        Route("GET", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.get_key)),
+        Route("PATCH", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.edit_key)),
+        Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.delete_key)),
+        Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, service(native.rotate_key)),
+        Route("POST", "/api/keys/{key_id}/end-overlap", Access.SERVICE_KEY, service(native.end_overlap)),
+        Route("POST", "/api/keys/{key_id}/hold", Access.SERVICE_KEY, service(native.hold_key)),
+        Route("POST", "/api/keys/{key_id}/release", Access.SERVICE_KEY, service(native.release_key)),
+        Route("POST", "/api/keys/{key_id}/disable", Access.SERVICE_KEY, service(native.disable_key)),
+        Route("POST", "/api/keys/{key_id}/enable", Access.SERVICE_KEY, service(native.enable_key)),
     )
 
 
@@ -122,7 +152,19 @@ def open_parts(settings: Settings) -> Parts:
     accounts = AccountRepository(database, now_ms=now_ms, random_hex=secrets.token_hex)
     members = MemberRepository(database, hasher=PasswordHasher(), now_ms=now_ms, random_hex=secrets.token_hex)
     keyring = Keyring(vault)
-    keys = Keys(KeyRepository(database, vault, now_ms=now_ms, random_hex=secrets.token_hex), keyring)
+    repository = KeyRepository(database, vault)
+    audit = AuditLog(database, vault.sign_audit, now_ms)
+    audit.begin()
+    records = KeyRecords(audit, now_ms=now_ms)
+    keys = Keys(
+        repository,
+        keyring,
+        vault,
+        now_ms=now_ms,
+        random_hex=secrets.token_hex,
+        on_change=records.record_change,
+        on_reveal=records.record_reveal,
+    )
     for key_id in keys.load():
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
 
@@ -151,8 +193,9 @@ def open_parts(settings: Settings) -> Parts:
         folder_lock=folder_lock,
         registry=registry,
         accounts=accounts,
+        audit=audit,
         keys=keys,
-        gate=Gate(keyring),
+        gate=Gate(keyring, now_ms=now_ms),
         first_start=first_start,
         store=store,
         spool=spool,
@@ -200,15 +243,14 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _for_service_key(
-    gate: Gate, *, allow_query: bool = False
+def _guarded(
+    find_caller: Callable[[Request], Caller],
 ) -> Callable[[Callable[[Request, Caller], Awaitable[Response]]], Endpoint]:
-    """Puts the check for a service key before what answers, which is given the caller."""
+    """Puts the check of the key before what answers, which is given the caller."""
 
     def guard(answer: Callable[[Request, Caller], Awaitable[Response]]) -> Endpoint:
         async def guarded(request: Request) -> Response:
-            caller = gate.service_caller(request, allow_query=allow_query)
-            return await answer(request, caller)
+            return await answer(request, find_caller(request))
 
         return guarded
 

@@ -56,11 +56,11 @@ def door(tmp_path):
     vault = Vault(b"m" * 32, random_bytes=secrets.token_bytes)
     keyring = Keyring(vault)
     now_ms = itertools.count(1_700_000_000_000).__next__
-    keys = Keys(KeyRepository(engine, vault, now_ms=now_ms, random_hex=secrets.token_hex), keyring)
+    keys = Keys(KeyRepository(engine, vault), keyring, vault, now_ms=now_ms, random_hex=secrets.token_hex)
     accounts = AccountRepository(engine, now_ms=now_ms, random_hex=secrets.token_hex)
     account_id, foreign_id = accounts.create().id, accounts.create().id
     yield Door(
-        application=make_application(KeyRoutes(keys), Gate(keyring)),
+        application=make_application(KeyRoutes(keys), Gate(keyring, now_ms=now_ms)),
         keys=keys,
         account_id=account_id,
         service_key=keys.create(account_id, KeyKind.SERVICE, name="first"),
@@ -252,7 +252,7 @@ def test_delete_answers_200_and_the_next_request_is_refused(door):
     assert answer.status_code == 200
     assert answer.json() == {"message": f"Key {door.service_key.id} was deleted.", "deleted": True}
     refused = door.send("GET")
-    assert (refused.status_code, refused.json()) == (401, NOT_AUTHORIZED)
+    assert (refused.status_code, refused.json()) == (401, NOT_AUTHORIZED | {"reason": "The key was deleted."})
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

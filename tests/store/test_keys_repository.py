@@ -6,6 +6,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from logboom.database.engine import reading, writing
+from logboom.database.tables import key_values
 from logboom.database.tables import keys as keys_table
 from logboom.errors import KeyLimitReached, NotFound, ValidationFailed
 from logboom.keys.key import Caller, KeyKind
@@ -31,13 +32,13 @@ def test_created_key_is_read_back_and_works_at_once(house, account_id):
     assert house.keys.get(account_id, key.id) == key
     assert house.keys.list_keys(account_id) == [key]
     caller = Caller(account_id=account_id, key_id=key.id, kind=KeyKind.INGESTION)
-    assert house.keyring.authenticate(key.value) == caller
+    assert house.caller(key.value) == caller
 
 
 def test_deleted_key_is_gone_and_refused_at_once(house, account_id):
     key = house.keys.create(account_id, KeyKind.SERVICE)
     house.keys.delete(account_id, key.id)
-    assert house.keyring.authenticate(key.value) is None
+    assert house.caller(key.value) is None
     assert house.keys.list_keys(account_id) == []
     for gone in (house.keys.get, house.keys.delete):
         with pytest.raises(NotFound):
@@ -46,13 +47,14 @@ def test_deleted_key_is_gone_and_refused_at_once(house, account_id):
         house.keys.rename(account_id, key.id, "again")
 
 
-def test_deleted_key_leaves_a_row_without_value(house, account_id):
+def test_deleted_key_leaves_rows_without_value(house, account_id):
     key = house.keys.create(account_id, KeyKind.SERVICE)
     house.keys.delete(account_id, key.id)
     with reading(house.engine) as connection:
         row = connection.execute(select(keys_table)).one()
-    assert (row.id, row.slot, row.sealed) == (key.id, None, None)
-    assert row.deleted_ms is not None
+        value = connection.execute(select(key_values)).one()
+    assert (row.id, row.slot, row.deleted_ms) == (key.id, None, house.clock())
+    assert (value.key_id, value.state, value.sealed) == (key.id, "dead", None)
 
 
 def test_restart_knows_the_same_keys(house, account_id, database_url):
@@ -61,9 +63,10 @@ def test_restart_knows_the_same_keys(house, account_id, database_url):
     house.keys.delete(account_id, gone.id)
     restarted = open_keys_house(database_url)
     assert restarted.keys.load() == ()
-    assert restarted.keyring.authenticate(kept.value) == house.keyring.authenticate(kept.value)
-    assert restarted.keyring.authenticate(gone.value) is None
-    assert len(restarted.keyring) == 1
+    assert restarted.caller(kept.value) == house.caller(kept.value)
+    assert restarted.caller(gone.value) is None
+    assert restarted.refusal(gone.value) == "DELETED"
+    assert len(restarted.keyring) == 2
     restarted.engine.dispose()
 
 
@@ -108,7 +111,7 @@ def test_database_itself_refuses_a_slot_beyond_the_limit(house, account_id, slot
     with reading(house.engine) as connection:
         row = dict(connection.execute(select(keys_table)).one()._mapping)
     del row["number"]
-    row |= {"id": "f" * 24, "digest": b"other", "slot": slot}
+    row |= {"id": "f" * 24, "slot": slot}
     with pytest.raises(IntegrityError), writing(house.engine) as connection:
         connection.execute(insert(keys_table).values(row))
 
@@ -148,7 +151,7 @@ def test_preset_value_is_kept_and_serves_one_key_for_ever(house, account_id):
     with pytest.raises(ValidationFailed) as refused:
         house.keys.create(house.accounts.create().id, KeyKind.INGESTION, value=preset)
     assert refused.value.message == '"key" cannot be used'
-    assert house.keyring.authenticate(preset) is None
+    assert house.caller(preset) is None
 
 
 def test_altered_rows_open_no_door_and_are_named(house, account_id, database_url):
@@ -157,14 +160,14 @@ def test_altered_rows_open_no_door_and_are_named(house, account_id, database_url
     victim = house.keys.create(house.accounts.create().id, KeyKind.SERVICE)
     sound = house.keys.create(account_id, KeyKind.SERVICE)
     with writing(house.engine) as connection:
-        mine_row = connection.execute(select(keys_table).where(keys_table.c.id == mine.id)).one()
-        connection.execute(update(keys_table).where(keys_table.c.id == mine.id).values(digest=b"moved"))
+        mine_row = connection.execute(select(key_values).where(key_values.c.key_id == mine.id)).one()
+        connection.execute(update(key_values).where(key_values.c.key_id == mine.id).values(digest=b"moved"))
         planted = {"digest": mine_row.digest, "sealed": mine_row.sealed}
-        connection.execute(update(keys_table).where(keys_table.c.id == victim.id).values(planted))
+        connection.execute(update(key_values).where(key_values.c.key_id == victim.id).values(planted))
     restarted = open_keys_house(database_url)
     assert set(restarted.keys.load()) == {mine.id, victim.id}
-    assert restarted.keyring.authenticate(mine.value) is None
-    assert restarted.keyring.authenticate(sound.value) is not None
+    assert restarted.caller(mine.value) is None
+    assert restarted.caller(sound.value) is not None
     with pytest.raises(SealError):
         restarted.keys.get(victim.account_id, victim.id)
     restarted.engine.dispose()
@@ -174,6 +177,7 @@ def test_only_account_is_found_when_there_is_one(house):
     assert house.accounts.find_only() is None
     only = house.accounts.create()
     assert house.accounts.find_only() == only == house.accounts.get(only.id)
+    house.clock.now_ms += 1
     second = house.accounts.create()
     assert house.accounts.find_only() is None
     assert house.accounts.list_accounts() == [only, second]

@@ -3,188 +3,20 @@
 The stand-in answers from a script and records what it was asked; the real server is met in the system tests.
 """
 
-import gzip
 import json
 import os
 import re
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cli_wire import OURS, VALUE
 
 from logboom.cli.main import run
 from logboom.client import ClientError, KeyMissing, LogboomClient, ServerFailed
 
-VALUE = "0123456789abcdef0123456789abcdef"
-KEY = {"id": "64b1f0c2a9d3e87f5c012345", "key": VALUE, "name": "web", "type": "ingestion", "created": 1_700_000_000_000}
-KEY_PATH = f"/v1/config/keys/{KEY['id']}"
-OURS = "c0ffee00c0ffee00c0ffee00c0ffee00"
-
-
-class Wire(ThreadingHTTPServer):
-    """Answers the next scripted (status, body[, headers]) to each request, and remembers the requests."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers = []
-        self.requests = []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        asked = urlsplit(self.path)
-        self.server.requests.append((self.command, asked.path, parse_qs(asked.query), dict(self.headers), body))
-        status, answer, *headers = self.server.answers.pop(0)
-        raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
-        for name, value in dict(*headers).items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 the names that http.server looks for
-
-    def log_message(self, *_):
-        """Silent: the tests read stderr."""
-
-
-@pytest.fixture
-def wire(monkeypatch):
-    with Wire() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setenv("LOGBOOM_URL", server.url)
-        monkeypatch.setenv("LOGBOOM_SERVICE_KEY", OURS)
-        monkeypatch.setenv("LOGBOOM_INGESTION_KEY", OURS)
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def stdin(tmp_path, monkeypatch):
-    """Puts bytes on stdin, as a file there."""
-    opened = []
-
-    def put(content):
-        path = tmp_path / "stdin"
-        path.write_bytes(content)
-        file = path.open(encoding="utf-8")
-        opened.append(file)
-        monkeypatch.setattr("sys.stdin", file)
-
-    yield put
-    for file in opened:
-        file.close()
-
 
 def exported(number, text="text", **members):
     return {"_id": str(number), "_ts": 1_700_000_000_000 + number, "_host": "h", "_app": "a", "_line": text, **members}
-
-
-# -- keys -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
-        pytest.param([], r"64b1f0c2a9d3e87f5c012345 +ingestion +web +2023-11-\S+ +…cdef\n", id="table"),
-        pytest.param(["--reveal"], rf"web +2023-11-\S+ +{VALUE}\n", id="table with values"),
-    ],
-)
-def test_keys_are_listed(wire, capsys, arguments, shown):
-    wire.answers = [(200, [KEY])]
-    assert run(["keys", "list", "--type", "ingestion", *arguments]) == 0
-    assert re.search(shown, capsys.readouterr().out)
-    assert wire.requests[0][:3] == ("GET", "/v1/config/keys", {"type": ["ingestion"]})
-    assert wire.requests[0][3]["servicekey"] == OURS
-
-
-@pytest.mark.parametrize(
-    ("arguments", "resource"),
-    [
-        pytest.param(["keys", "list", "--json"], [{k: v for k, v in KEY.items() if k != "key"}], id="list"),
-        pytest.param(["keys", "list", "--json", "--reveal"], [KEY], id="list with values"),
-    ],
-)
-def test_keys_are_listed_as_json(wire, capsys, arguments, resource):
-    wire.answers = [(200, [KEY])]
-    assert run(arguments) == 0
-    assert json.loads(capsys.readouterr().out) == resource
-
-
-def test_a_created_key_is_printed_once_with_where_to_see_it_again(wire, capsys):
-    wire.answers = [(200, KEY)]
-    assert run(["keys", "create", "--type", "ingestion", "--name", "web"]) == 0
-    printed = capsys.readouterr()
-    assert printed.out == f"{VALUE}\n"
-    assert f"logboom keys show {KEY['id']} --reveal" in printed.err
-    assert VALUE not in printed.err
-    assert wire.requests[0][:3] == ("POST", "/v1/config/keys", {"type": ["ingestion"]})
-    assert json.loads(wire.requests[0][4]) == {"name": "web"}
-
-
-def test_a_quiet_creation_prints_the_value_alone(wire, capsys):
-    wire.answers = [(200, KEY)]
-    assert run(["keys", "create", "--type", "service", "--quiet"]) == 0
-    assert tuple(capsys.readouterr()) == (f"{VALUE}\n", "")
-    assert json.loads(wire.requests[0][4]) == {}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "shown", "hidden"),
-    [
-        pytest.param(["keys", "show", KEY["id"]], "…cdef", VALUE, id="masked"),
-        pytest.param(["keys", "show", KEY["id"], "--reveal"], VALUE, "web", id="the value alone"),
-    ],
-)
-def test_one_key_is_shown(wire, capsys, arguments, shown, hidden):
-    wire.answers = [(200, KEY)]
-    assert run(arguments) == 0
-    out = capsys.readouterr().out
-    assert shown in out
-    assert hidden not in out
-
-
-def test_a_key_is_renamed(wire, capsys):
-    wire.answers = [(200, KEY | {"name": "edge fleet"})]
-    assert run(["keys", "rename", KEY["id"], "edge fleet"]) == 0
-    assert wire.requests[0][:2] == ("PUT", KEY_PATH)
-    assert json.loads(wire.requests[0][4]) == {"name": "edge fleet"}
-    assert "'edge fleet'" in capsys.readouterr().err
-
-
-def test_a_key_is_deleted_when_told_so(wire, capsys):
-    wire.answers = [(200, KEY), (200, {"message": "gone", "deleted": True})]
-    assert run(["keys", "delete", KEY["id"], "--yes"]) == 0
-    assert [request[:2] for request in wire.requests] == [("GET", KEY_PATH), ("DELETE", KEY_PATH)]
-    assert "Deleted the ingestion key 'web' (…cdef)." in capsys.readouterr().err
-
-
-def test_without_a_terminal_a_deletion_must_be_confirmed_by_flag(wire, stdin, capsys):
-    stdin(b"y\n")
-    assert run(["keys", "delete", KEY["id"]]) == 2
-    assert wire.requests == []
-    assert "--yes" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("key_id", ["..", "a/b", "", VALUE])
-def test_what_is_no_id_is_not_asked_for_nor_repeated(wire, capsys, key_id):
-    assert run(["keys", "show", key_id]) == 1
-    assert wire.requests == []
-    assert capsys.readouterr().err == "logboom: No key has this id. `logboom keys list` shows the ids.\n"
 
 
 # -- send -------------------------------------------------------------------------------------------------------------
@@ -241,7 +73,7 @@ def test_the_key_can_come_from_a_file(wire, stdin, tmp_path):
 
 def test_the_key_can_come_from_stdin(wire, stdin):
     stdin(f"{VALUE}\n".encode())
-    wire.answers = [(200, [])]
+    wire.answers = [(200, {"keys": []})]
     assert run(["keys", "list", "--key-file", "-"]) == 0
     assert wire.requests[0][3]["servicekey"] == VALUE
 
@@ -458,6 +290,7 @@ def test_a_client_without_the_key_says_which():
         ["keys", "show"],
         ["keys", "rename"],
         ["keys", "delete"],
+        *(["keys", change] for change in ("rotate", "hold", "release", "disable", "enable", "import", "end-overlap")),
     ],
     ids=" ".join,
 )

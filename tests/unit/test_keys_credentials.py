@@ -10,9 +10,10 @@ from starlette.requests import Request
 
 from logboom.errors import KeyRefused, MissingCredentials, NotAuthorized, RequestError, WrongKeyKind
 from logboom.keys.gate import Gate
-from logboom.keys.key import Key, KeyKind
+from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring
 from logboom.keys.vault import Vault
+from logboom.keys.verdict import Standing
 
 SENDER = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 OTHER_SENDER = "1f1e2d3c4b5a69788796a5b4c3d2e1f1"
@@ -20,17 +21,17 @@ READER = "2f1e2d3c4b5a69788796a5b4c3d2e1f2"
 STRANGER = "3f1e2d3c4b5a69788796a5b4c3d2e1f3"
 
 
-def make_key(value, kind):
-    return Key(id=value[:24], account_id="a" * 10, kind=kind, name="", value=value, created_ms=0)
+def standing_of(value, kind):
+    return Standing(caller=Caller(account_id="a" * 10, key_id=value[:24], kind=kind))
 
 
 @pytest.fixture(scope="module")
 def gate():
-    keyring = Keyring(Vault(bytes(32), random_bytes=secrets.token_bytes))
-    keyring.add(make_key(SENDER, KeyKind.INGESTION))
-    keyring.add(make_key(OTHER_SENDER, KeyKind.INGESTION))
-    keyring.add(make_key(READER, KeyKind.SERVICE))
-    return Gate(keyring)
+    vault = Vault(bytes(32), random_bytes=secrets.token_bytes)
+    keyring = Keyring(vault)
+    kinds = {SENDER: KeyKind.INGESTION, OTHER_SENDER: KeyKind.INGESTION, READER: KeyKind.SERVICE}
+    keyring.replace({vault.digest(value): standing_of(value, kind) for value, kind in kinds.items()})
+    return Gate(keyring, now_ms=lambda: 0)
 
 
 def make_request(*headers, query=""):

@@ -4,7 +4,7 @@ import pytest
 
 from logboom.errors import ValidationFailed
 from logboom.keys import wire
-from logboom.keys.key import Key, KeyKind
+from logboom.keys.key import Key, KeyKind, NewKey
 
 TYPE_MISSING = ('"type" is required', "type")
 TYPE_WRONG = ('"type" must be one of [ingestion, service]', "type")
@@ -27,7 +27,7 @@ NO_OBJECT = ('"value" must be of type object', "value")
     ids=["none", "blank", "empty", "empty-name", "name", "unknown-members-ignored"],
 )
 def test_new_key_is_read(body, name):
-    assert wire.parse_new_key("ingestion", body) == wire.NewKey(kind=KeyKind.INGESTION, name=name)
+    assert wire.parse_new_key("ingestion", body) == NewKey(kind=KeyKind.INGESTION, name=name)
     assert wire.parse_name(body) == name
 
 

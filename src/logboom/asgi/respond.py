@@ -8,7 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from logboom.errors import LogboomError, Unavailable, ValidationFailed
+from logboom.errors import LogboomError, ValidationFailed
 
 JSON_TYPE = "application/json; charset=utf-8"
 
@@ -48,10 +48,11 @@ def error_body(error: LogboomError) -> dict[str, object]:
     details: dict[str, object] = {}
     if isinstance(error, ValidationFailed):
         details["details"] = [{"message": detail.message, "key": detail.key} for detail in error.details]
-    return details | {"error": error.message, "code": error.code, "status": "error"}
+    reason = {"reason": error.reason} if error.reason else {}
+    return details | {"error": error.message, "code": error.code, "status": "error"} | reason
 
 
 def render_error(error: LogboomError) -> Response:
-    """Answer with *error* in the wire's shape; our own trouble says when to come back."""
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    """Answer with *error* in the wire's shape; what passes says when to come back."""
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s is not None else None
     return json_response(error_body(error), error.status, headers)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -20,6 +21,7 @@ class Access(Enum):
     PUBLIC = auto()
     INGESTION_KEY = auto()  # checked by the handler, as the key may stand in the body
     SERVICE_KEY = auto()
+    ANY_KEY = auto()  # whoever asks about their own key
     SERVICE_KEY_OR_QUERY = auto()  # also `?servicekey=`, for a client that cannot do otherwise
 
 
@@ -50,6 +52,7 @@ class Address:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route_name"] = self._path
+        structlog.contextvars.bind_contextvars(route=self._path)
         if scope["method"] not in self._endpoints:
             raise MethodNotAllowed
         response = await self._endpoints[scope["method"]](Request(scope, receive, send))

@@ -1,22 +1,19 @@
-"""`logboom keys`: see, mint, name and delete keys.
+"""`logboom keys`: see, mint, name and delete keys; the changes of a key's life are in `key_life.py`.
 
 A value is shown only when it is asked for: it would otherwise stay on screens and in terminal logs.
 """
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-import msgspec
 from cyclopts import App, Parameter
-from rich.table import Table
 
 from logboom.cli.connection import DEFAULT_CONNECTION, Connection
-from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say, visible
-from logboom.cli.times import render_moment
-from logboom.client import Key, KeyKind
+from logboom.cli.key_life import add_life_commands
+from logboom.cli.key_output import AsJson, KeyId, put_json, put_new_value, resource, table
+from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say
+from logboom.client import Key, KeyKind, LogboomClient
 
-KeyId = Annotated[str, Parameter(help="The key's id, as `logboom keys list` shows it (not its value).")]
-AsJson = Annotated[bool, Parameter(name="--json", help="Print the API's JSON.")]
 Reveal = Annotated[bool, Parameter(help="Show key values in full.")]
 
 
@@ -34,6 +31,7 @@ def build_keys_app() -> App:
         rename_key, name="rename", help_epilogue='Example: logboom keys rename 64b1f0c2a9d3e87f5c012345 "edge fleet"'
     )
     app.command(delete_key, name="delete", help_epilogue="Example: logboom keys delete 64b1f0c2a9d3e87f5c012345 --yes")
+    add_life_commands(app)
     return app
 
 
@@ -47,10 +45,12 @@ def list_keys(
     """List the account's keys, oldest first."""
     with connection.connect_to_ask() as client:
         keys = client.list_keys(kind)
+        if reveal:
+            keys = [_revealed(client, key) for key in keys]
     if as_json:
-        _put_json([_resource(key, reveal=reveal) for key in keys])
+        put_json([resource(key, reveal=reveal) for key in keys])
     else:
-        result_console().print(_table(keys, reveal=reveal))
+        result_console().print(table(keys, reveal=reveal))
 
 
 def create_key(
@@ -58,21 +58,25 @@ def create_key(
     kind: Annotated[
         KeyKind, Parameter(name="--type", help="An ingestion key sends lines, a service key does the rest.")
     ],
-    name: Annotated[str | None, Parameter(help="At most 30 characters. Without it the server picks one.")] = None,
+    name: Annotated[str | None, Parameter(help="At most 200 characters. Without it the server picks one.")] = None,
+    shape: Annotated[
+        Literal["classic", "native"] | None,
+        Parameter(name="--format", help="classic: 32 hex digits (the default); native: with prefix and checksum."),
+    ] = None,
+    reveal_mode: Annotated[
+        Literal["always", "step_up", "never"] | None,
+        Parameter(help="Who may read the value again later (default: always)."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, Parameter(help="Print the value and nothing else.")] = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Create a key and print its value."""
     with connection.connect_to_ask() as client:
-        key = client.create_key(kind, name)
-    if as_json:
-        _put_json(_resource(key, reveal=True))
-        return
-    if not quiet:
-        say(f"Created the {key.type} key {key.name!r} with the id {key.id}. Copy its value now; to see it again:")
-        say(f"logboom keys show {key.id} --reveal")
-    put(key.key)
+        members = {"format": shape, "reveal": reveal_mode}
+        key = client.create_key(kind, name, **{member: text for member, text in members.items() if text})
+    said = f"Created the {key.type} key {key.name!r} with the id {key.id}."
+    put_new_value(key, said, as_json=as_json, quiet=quiet)
 
 
 def show_key(
@@ -80,18 +84,18 @@ def show_key(
 ) -> None:
     """Show one key; with --reveal its value alone, ready for a script."""
     with connection.connect_to_ask() as client:
-        key = client.get_key(key_id)
+        key = client.get_key(key_id, reveal=reveal)
     if as_json:
-        _put_json(_resource(key, reveal=reveal))
+        put_json(resource(key, reveal=reveal))
     elif reveal:
-        put(key.key)
+        put(key.value or "")
     else:
-        result_console().print(_table([key], reveal=False))
+        result_console().print(table([key], reveal=False))
 
 
 def rename_key(
     key_id: KeyId,
-    name: Annotated[str, Parameter(help="The new name, at most 30 characters.")],
+    name: Annotated[str, Parameter(help="The new name, at most 200 characters.")],
     /,
     *,
     connection: Connection = DEFAULT_CONNECTION,
@@ -128,22 +132,6 @@ def _confirmed(key: Key) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _table(keys: list[Key], *, reveal: bool) -> Table:
-    table = Table("ID", "TYPE", "NAME", "CREATED", "VALUE", box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        column.no_wrap = True
-    for key in keys:
-        name = visible(" ".join(key.name.split()))
-        table.add_row(key.id, key.type, name, render_moment(key.created), key.key if reveal else key.masked)
-    return table
-
-
-def _resource(key: Key, *, reveal: bool) -> dict[str, Any]:
-    resource: dict[str, Any] = msgspec.to_builtins(key)
-    if not reveal:
-        del resource["key"]
-    return resource
-
-
-def _put_json(value: Any) -> None:
-    put(msgspec.json.format(msgspec.json.encode(value)).decode())
+def _revealed(client: LogboomClient, key: Key) -> Key:
+    """The key with its value where that may be shown; each showing is one request, so that each is told of."""
+    return client.get_key(key.id, reveal=True) if key.reveal == "always" else key

@@ -14,12 +14,13 @@ from logboom.client.errors import (
     ServerUnreachable,
     UrlInvalid,
 )
-from logboom.client.wire import Key, KeyKind, Sent
+from logboom.client.wire import Key, KeyChange, KeyKind, Sent
 
 __all__ = [
     "AnswerMalformed",
     "ClientError",
     "Key",
+    "KeyChange",
     "KeyKind",
     "KeyMissing",
     "LogboomClient",

@@ -11,11 +11,11 @@ import msgspec
 
 from logboom.client.errors import AnswerMalformed, NothingThere
 from logboom.client.transport import ATTEMPTS_MAX, Credential, Transport
-from logboom.client.wire import Accepted, Count, Deleted, Key, KeyKind, Page, Sent, render_batches
+from logboom.client.wire import Accepted, Count, Deleted, Key, KeyChange, KeyKind, KeyPage, Page, Sent, render_batches
 
 PAGE_LINES_MAX: Final = 10_000  # mezmo-api 6.2
 GZIP_LEVEL: Final = 1  # JSON lines shrink tenfold at any level; the first costs a third of the default
-KEYS: Final = "/v1/config/keys"
+KEYS: Final = "/api/keys"
 # Anything else is not sent: it may be a key value, and addresses end up in access logs. mezmo-api 4.1
 KEY_ID: Final = re.compile(r"[0-9a-f]{24}")
 
@@ -103,31 +103,49 @@ class LogboomClient:
         )
 
     def list_keys(self, kind: KeyKind | None = None) -> list[Key]:
-        params = {"type": kind} if kind else {}
-        return self._transport.ask("GET", KEYS, list[Key], credential=self._service, params=params)
+        """The account's keys without their values, oldest first."""
+        params: dict[str, str] = {"type": kind} if kind else {}
+        keys: list[Key] = []
+        while True:
+            page = self._transport.ask("GET", KEYS, KeyPage, credential=self._service, params=params)
+            keys += page.keys
+            if page.after is None or not page.keys:
+                return keys
+            params["after"] = page.after
 
-    def create_key(self, kind: KeyKind, name: str | None = None) -> Key:
+    def create_key(self, kind: KeyKind, name: str | None = None, **members: Any) -> Key:
         """Mint a key; the server names it when *name* is absent. Never retried: a second request mints a second key."""
-        body = {"name": name} if name else {}
-        return self._transport.ask("POST", KEYS, Key, credential=self._service, params={"type": kind}, json=body)
+        body = {"type": kind, **({"name": name} if name else {}), **members}
+        return self._transport.ask("POST", KEYS, Key, credential=self._service, json=body)
 
-    def get_key(self, key_id: str) -> Key:
-        return self._ask_key("GET", key_id, Key)
+    def import_key(self, kind: KeyKind, value: str, name: str | None = None) -> Key:
+        """A key with the *value* that it has elsewhere."""
+        body = {"type": kind, "value": value, **({"name": name} if name else {})}
+        return self._transport.ask("POST", f"{KEYS}/import", Key, credential=self._service, json=body)
+
+    def get_key(self, key_id: str, *, reveal: bool = False) -> Key:
+        """The key; with *reveal* its value too, where its mode allows that."""
+        return self._ask_key("GET", key_id, Key, params={"reveal": "1"} if reveal else {})
 
     def rename_key(self, key_id: str, name: str) -> Key:
-        return self._ask_key("PUT", key_id, Key, json={"name": name})
+        return self._ask_key("PATCH", key_id, Key, json={"name": name})
+
+    def change_key(self, key_id: str, change: KeyChange, **parameters: str) -> Key:
+        """Hold it, release it, and so on; *parameters* are the members of the request's body."""
+        return self._ask_key("POST", key_id, Key, below=f"/{change}", json=parameters)
 
     def delete_key(self, key_id: str) -> None:
         if not self._ask_key("DELETE", key_id, Deleted).deleted:
             raise AnswerMalformed("The server did not delete the key, and did not say why.")
 
-    def _ask_key(self, method: str, key_id: str, answer: type[Answer], **request: Any) -> Answer:
+    def _ask_key(self, method: str, key_id: str, answer: type[Answer], *, below: str = "", **request: Any) -> Answer:
         # The id is not repeated in the message: people paste the key's value there by mistake.
         unknown = NothingThere("No key has this id. `logboom keys list` shows the ids.", 404)
         if not KEY_ID.fullmatch(key_id):
             raise unknown
+        path = f"{KEYS}/{key_id}{below}"
         try:
-            return self._transport.ask(method, f"{KEYS}/{key_id}", answer, credential=self._service, **request)
+            return self._transport.ask(method, path, answer, credential=self._service, **request)
         except NothingThere:
             raise unknown from None
 

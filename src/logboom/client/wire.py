@@ -14,29 +14,50 @@ import msgspec
 BATCH_BYTES_MAX: Final = 2_000_000
 BATCH_LINES_MAX: Final = 5_000
 ERROR_CHARACTERS_MAX: Final = 300
-KEY_CHARACTERS_SHOWN: Final = 4
-# A value shorter than this is no real key; showing its last four characters would show too much of it.
-KEY_CHARACTERS_MASKABLE_MIN: Final = 16
 
 KeyKind = Literal["ingestion", "service"]
+KeyChange = Literal["rotate", "end-overlap", "hold", "release", "disable", "enable"]
 
 
-class Key(msgspec.Struct, frozen=True):
-    """A key resource of `/v1/config/keys`; `key` is its value, `created` epoch milliseconds. mezmo-api 4.1"""
+class Key(msgspec.Struct, frozen=True, omit_defaults=False):
+    """A key of `/api/keys`, times in epoch milliseconds. `value` is there only when it was minted or asked for."""
 
     id: str
-    key: str
-    name: str
     type: KeyKind
-    created: int
+    name: str
+    note: str
+    labels: dict[str, str]
+    owner: str
+    mask: str | None
+    format: str
+    reveal: str
+    imported: bool
+    created_by: str | None
+    created_ms: int
+    state: str
+    refusal: str | None
+    generation: int
+    retiring_until_ms: int | None
+    held_until_ms: int | None
+    not_before_ms: int | None
+    expires_at_ms: int | None
+    deleted_ms: int | None
+    value: str | None = None
 
     @property
     def masked(self) -> str:
-        shown = self.key[-KEY_CHARACTERS_SHOWN:] if len(self.key) >= KEY_CHARACTERS_MASKABLE_MIN else ""
-        return f"…{shown}"
+        """What the server shows of the value to tell it from others."""
+        return self.mask or "…"
 
     def __repr__(self) -> str:
-        return f"Key(id={self.id!r}, type={self.type!r}, name={self.name!r}, key={self.masked!r})"
+        return f"Key(id={self.id!r}, type={self.type!r}, name={self.name!r}, value={self.masked!r})"
+
+
+class KeyPage(msgspec.Struct, frozen=True):
+    """One page of `GET /api/keys`; `after` asks for the next one."""
+
+    keys: list[Key]
+    after: str | None = None
 
 
 class Deleted(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ then wants to write may be refused at once; so a transaction says beforehand whe
 us and the database is our trouble, never the client's, and becomes `Unavailable`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from logboom.errors import SettingsInvalid, Unavailable
 
 BUSY_TIMEOUT_MS = 10_000
 WRITES = "logboom_writes"  # names the execution option of a connection that is going to write
+AFTER_COMMIT = "logboom_after_commit"  # names the one with what is to be called once that has been committed
 
 # The patience comes first, for the next line may already meet another process. WAL lets readers and the one writer work
 # side by side; FULL syncs every commit, so that what was answered survives a power cut; SQLite checks no foreign key
@@ -51,12 +52,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that writes: committed at the end, rolled back on an exception. Raises Unavailable."""
+    calls: list[Callable[[], None]] = []
     with (
         _trouble_is_ours(),
-        engine.connect().execution_options(**{WRITES: True}) as connection,
+        engine.connect().execution_options(**{WRITES: True, AFTER_COMMIT: calls}) as connection,
         connection.begin(),
     ):
         yield connection
+    for call in calls:
+        call()
+
+
+def after_commit(connection: Connection, call: Callable[[], None]) -> None:
+    """Have *call* called when the transaction that `writing` began has been committed. It must not raise."""
+    connection.get_execution_options()[AFTER_COMMIT].append(call)
 
 
 @contextmanager

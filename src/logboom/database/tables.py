@@ -4,25 +4,39 @@ Times are `_ms`, Unix milliseconds: the wire speaks them, and they mean the same
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
+    event,
+    text,
 )
 
-from logboom.limits import INGESTION_KEYS_MAX, KEY_NAME_UTF16_MAX, SERVICE_KEYS_MAX
+from logboom.limits import (
+    INGESTION_KEYS_MAX,
+    KEY_NAME_CHARACTERS_MAX,
+    KEY_NOTE_CHARACTERS_MAX,
+    KEY_OWNER_CHARACTERS_MAX,
+    SERVICE_KEYS_MAX,
+)
 
 ACCOUNT_ID_CHARACTERS = 10
 KEY_ID_CHARACTERS = 24
 EMAIL_CHARACTERS_MAX = 254
+AUDIT_ID_CHARACTERS_MAX = 64  # of whatever an audit event tells of; every id of ours is shorter
+AUDIT_NAME_CHARACTERS_MAX = 254
+USER_AGENT_CHARACTERS_MAX = 200
 
 # Constraints have names that are the same everywhere, so that a migration can address them.
 metadata = MetaData(
@@ -94,15 +108,21 @@ keys = Table(
     _account_id(),
     Column("kind", String(16), nullable=False, comment="ingestion or service; never changes."),
     Column("slot", SmallInteger, comment="The place it takes among the account's keys of its kind; null once deleted."),
-    Column("name", String(KEY_NAME_UTF16_MAX), nullable=False, comment="What people call it; need not be unique."),
-    Column("generation", SmallInteger, nullable=False, comment="Which value of the key this is; 1 is the first."),
-    Column("digest", LargeBinary, nullable=False, comment="HMAC-SHA256 of the value under a pepper that is not here."),
-    Column("sealed", LargeBinary, comment="The value, sealed by the account's data key; null once deleted."),
+    Column("state", String(16), nullable=False, comment="active, held, disabled or deleted."),
+    Column("name", String(KEY_NAME_CHARACTERS_MAX), nullable=False, comment="What people call it; need not be unique."),
+    Column("note", String(KEY_NOTE_CHARACTERS_MAX), nullable=False, comment="What people want to remember about it."),
+    Column("labels", Text, nullable=False, comment="JSON object of short texts, to find keys by."),
+    Column("owner", String(KEY_OWNER_CHARACTERS_MAX), nullable=False, comment="Who answers for it, in free words."),
+    Column("format", String(16), nullable=False, comment="The shape of minted values: classic or native."),
+    Column("reveal", String(16), nullable=False, comment="Who may read the value again: always, step_up or never."),
+    Column("is_imported", Boolean, nullable=False, comment="True while its value came from outside: others know it."),
+    Column("created_by", String(KEY_ID_CHARACTERS), comment="The service key that created it; null for the server."),
     Column("created_ms", BigInteger, nullable=False, comment="When it was created."),
+    Column("held_until_ms", BigInteger, comment="When its hold ends by itself; null while it is not held."),
+    Column("not_before_ms", BigInteger, comment="From when on it opens; null: at once."),
+    Column("expires_at_ms", BigInteger, comment="From when on it does not open any more; null: never."),
     Column("deleted_ms", BigInteger, comment="When it was deleted; null while it is alive."),
     UniqueConstraint("id"),
-    # A value belongs to one key for ever: no second key, alive or deleted, may answer to it.
-    UniqueConstraint("digest"),
     # The limit of active keys is these two constraints, whatever runs at the same time: a slot is taken once, and there
     # are as many slots as active keys allowed. Deleted keys hold no slot, and nulls never clash. The index also serves
     # the list of an account's keys.
@@ -112,7 +132,120 @@ keys = Table(
         name="slot_within_limit",
     ),
     CheckConstraint("kind IN ('ingestion', 'service')", name="kind"),
+    CheckConstraint("state IN ('active', 'held', 'disabled', 'deleted')", name="state"),
+    CheckConstraint("(state = 'held') = (held_until_ms IS NOT NULL)", name="held_with_end"),
+    CheckConstraint("(state = 'deleted') = (deleted_ms IS NOT NULL)", name="deleted_with_time"),
     CheckConstraint("(deleted_ms IS NULL) = (slot IS NOT NULL)", name="alive_with_slot"),
-    CheckConstraint("(deleted_ms IS NULL) = (sealed IS NOT NULL)", name="alive_with_value"),
-    comment="Ingestion and service keys. A deleted key stays as a row without value, so that its id never returns.",
+    comment="Ingestion and service keys. A deleted key stays as a row without slot, so that its id never returns.",
 )
+
+key_values = Table(
+    "key_values",
+    metadata,
+    Column(
+        "key_id",
+        String(KEY_ID_CHARACTERS),
+        ForeignKey("keys.id"),
+        primary_key=True,
+        comment="The key that answers to the value.",
+    ),
+    Column(
+        "generation",
+        SmallInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Which value of the key this is; 1 is the first.",
+    ),
+    Column("digest", LargeBinary, nullable=False, comment="HMAC-SHA256 of the value under a pepper that is not here."),
+    Column("pepper_version", SmallInteger, nullable=False, comment="Which pepper the digest was made with."),
+    Column("sealed", LargeBinary, comment="The value, or its digest when never revealed, sealed; null once dead."),
+    Column("state", String(16), nullable=False, comment="active, retiring (both open the door) or dead."),
+    Column("valid_until_ms", BigInteger, comment="When a retiring value ends or a dead one ended; null while active."),
+    # A value belongs to one key for ever: no second key, alive or deleted, may answer to it.
+    UniqueConstraint("digest"),
+    # A key has one active value, and beside it one that is being replaced, however many rotations meet.
+    Index(
+        "uq_key_values_key_id_state",
+        "key_id",
+        "state",
+        unique=True,
+        sqlite_where=text("state <> 'dead'"),
+        postgresql_where=text("state <> 'dead'"),
+    ),
+    CheckConstraint("state IN ('active', 'retiring', 'dead')", name="state"),
+    CheckConstraint("(state = 'active') = (valid_until_ms IS NULL)", name="ending_with_time"),
+    CheckConstraint("(state = 'dead') = (sealed IS NULL)", name="alive_with_value"),
+    comment="The values of keys. A dead one stays without its value, so that later use is named and none returns.",
+)
+
+remembered_answers = Table(
+    "remembered_answers",
+    metadata,
+    _account_id(primary_key=True),
+    Column("name_digest", LargeBinary, primary_key=True, comment="SHA-256 of the request's Idempotency-Key."),
+    Column("request_digest", LargeBinary, nullable=False, comment="SHA-256 of what was asked; tells another request."),
+    Column("sealed", LargeBinary, nullable=False, comment="The answer, sealed by the account's data key."),
+    Column("created_ms", BigInteger, nullable=False, comment="When it was given; it is forgotten a day later."),
+    comment="Answers to requests that carried an Idempotency-Key, so that a repeated one creates nothing twice.",
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="Its place in the chain: 1, 2, 3 ..."),
+    # No foreign key: what is told of an account outlives it.
+    Column("account_id", String(ACCOUNT_ID_CHARACTERS), comment="Who may see it; null: the installation's own."),
+    Column("action", String(40), nullable=False, comment="What happened, as key.created."),
+    Column("actor_kind", String(16), nullable=False, comment="What kind of actor it was: service_key, system ..."),
+    Column("actor_id", String(AUDIT_ID_CHARACTERS_MAX), comment="The actor's key or member; null for others."),
+    Column("actor_name", String(AUDIT_NAME_CHARACTERS_MAX), nullable=False, comment="What the actor was called then."),
+    Column("door", String(16), nullable=False, comment="The way in: api, compatible, ingest, cli or server."),
+    Column("address", String(AUDIT_ID_CHARACTERS_MAX), nullable=False, comment="Where the request came from."),
+    Column("user_agent", String(USER_AGENT_CHARACTERS_MAX), nullable=False, comment="The program that asked."),
+    Column("request_id", String(AUDIT_ID_CHARACTERS_MAX), nullable=False, comment="The request in the server's log."),
+    Column("subject_kind", String(16), nullable=False, comment="What it happened to: key, member, account ..."),
+    Column("subject_id", String(AUDIT_ID_CHARACTERS_MAX), comment="Which one it happened to."),
+    Column("before", Text, comment="JSON object of what the subject was. Never a key value."),
+    Column("after", Text, comment="JSON object of what the subject became. Never a key value."),
+    Column("at_ms", BigInteger, nullable=False, comment="When it happened."),
+    Column("hash", LargeBinary, nullable=False, comment="HMAC-SHA256 of the row before's hash and of this row."),
+    # An account's events and one key's events are read newest first.
+    Index(None, "account_id", "seq"),
+    Index(None, "account_id", "subject_id", "seq"),
+    comment="Who did what. Rows are only ever added; each is chained to the one before.",
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1: there is one chain."),
+    Column("seq", BigInteger, nullable=False, comment="The place of the newest audit event; 0 before the first."),
+    Column("hash", LargeBinary, nullable=False, comment="The hash of the newest audit event."),
+    Column("signature", LargeBinary, nullable=False, comment="HMAC-SHA256 of both; tells a cut off chain."),
+    CheckConstraint("id = 1", name="one_row"),
+    comment="Where the chain of audit events ends. Its row is what their writers wait for.",
+)
+
+# The chain proves what was done to its rows; this keeps it from being done by mistake. REPLACE fires no trigger of
+# deletion in SQLite, so it is refused as what it is.
+AUDIT_IS_APPEND_ONLY = {
+    "sqlite": (
+        """CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
+        BEGIN SELECT RAISE(ABORT, 'audit events are only ever added'); END""",
+        """CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
+        BEGIN SELECT RAISE(ABORT, 'audit events are only ever added'); END""",
+        """CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
+        WHEN EXISTS (SELECT 1 FROM audit_events WHERE seq = NEW.seq)
+        BEGIN SELECT RAISE(ABORT, 'audit events are only ever added'); END""",
+    ),
+    "postgresql": (
+        """CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'audit events are only ever added'; END $$""",
+        """CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()""",
+    ),
+}
+for dialect, statements in AUDIT_IS_APPEND_ONLY.items():
+    for statement in statements:
+        made = DDL(statement)  # type: ignore[no-untyped-call] # SQLAlchemy has left its types out
+        event.listen(audit_events, "after_create", made.execute_if(dialect=dialect))

@@ -35,6 +35,11 @@ def service_values(request: Request, *, allow_query: bool) -> frozenset[str]:
     return _distinct(carried)
 
 
+def any_values(request: Request) -> frozenset[str]:
+    """The distinct values of somebody who asks about their own key, of whatever kind; never from the address."""
+    return _distinct(_header_values(request, dict.fromkeys((*INGESTION_HEADERS, *SERVICE_HEADERS))))
+
+
 def _header_values(request: Request, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         yield from request.headers.getlist(name)

@@ -1,52 +1,391 @@
-"""Joins the two places a key lives in, the database and the memory of this process, so that they never disagree.
+"""The life of keys: every change goes through here, to the database and to the memory of this process as one step.
 
-A created key opens doors as soon as the caller is told of it, a deleted one is refused by the very next request.
+A created key opens doors as soon as its creator is told of it, a deleted one is refused by the very next request.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from threading import Lock
+from typing import Any
 
-from logboom.keys.key import Key, KeyKind
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from logboom.errors import Detail, KeyNotRevealed, NotFound, Unavailable, ValidationFailed
+from logboom.keys import life
+from logboom.keys.allowance import Allowance
+from logboom.keys.answers import Answers, Once
+from logboom.keys.change import SYSTEM, Actor, KeyAction, KeyChange
+from logboom.keys.formats import check_value, is_importable, mask, mint_value
+from logboom.keys.key import KEY_ID_BYTES, Key, KeyKind, NewKey, Reveal, check_texts, mint_name
 from logboom.keys.keyring import Keyring
-from logboom.keys.repository import KeyRepository
+from logboom.keys.repository import ACTIVE, RETIRING, KeyRepository
+from logboom.keys.vault import Vault
+from logboom.keys.verdict import Standing
+from logboom.limits import IMPORTS_PER_HOUR_MAX, OVERLAP_DEFAULT_MS, TOMBSTONE_MS
+
+# Each lost race means that another key was created; a hundred in a row is not a race but a fault.
+RACES_MAX = 100
+
+Rule = Callable[[Connection, Key, int], Key]
+
+
+def _tell_nobody(_connection: Connection, _change: KeyChange) -> None:
+    """What stands where nobody wants to know of changes."""
+
+
+def _tell_nobody_of_reveals(_key: Key, _actor: Actor) -> None:
+    """What stands where nobody wants to know of values that were shown."""
 
 
 class Keys:
     """All that is done to keys. The methods wait for the database: call them from a thread.
 
+    *on_change* is called with every change inside its transaction; when it raises, nothing has happened. *on_reveal* is
+    called whenever a value that was kept leaves the server again. *random_hex* is `secrets.token_hex` or its like.
+
     The lock makes "commit, then tell the keyring" one step. Without it a key that is created and deleted by two
     requests at once could enter the keyring after it has left, and would open doors until the next start.
     """
 
-    def __init__(self, repository: KeyRepository, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        repository: KeyRepository,
+        keyring: Keyring,
+        vault: Vault,
+        *,
+        now_ms: Callable[[], int],
+        random_hex: Callable[[int], str],
+        on_change: Callable[[Connection, KeyChange], None] = _tell_nobody,
+        on_reveal: Callable[[Key, Actor], None] = _tell_nobody_of_reveals,
+    ) -> None:
         self._repository = repository
         self._keyring = keyring
+        self._now_ms = now_ms
+        self._random_hex = random_hex
+        self._on_change = on_change
+        self._on_reveal = on_reveal
+        self._answers = Answers(vault, now_ms=now_ms)
+        self._imports = Allowance(IMPORTS_PER_HOUR_MAX, now_ms=now_ms)
         self._changing = Lock()
+
+    # -- the memory of this process ------------------------------------------------------------------------------------
 
     def load(self) -> tuple[str, ...]:
         """Fill the keyring. Returns the ids of keys left out because somebody altered their rows; say so loudly."""
-        with self._changing:
-            snapshot = self._repository.snapshot()
-            self._keyring.replace(snapshot.callers)
+        self.end_lapsed_overlaps()
+        with self._changing, self._repository.reading() as connection:
+            snapshot = self._repository.snapshot(connection, since_ms=self._now_ms() - TOMBSTONE_MS)
+            self._keyring.replace(snapshot.standings)
         return snapshot.altered_key_ids
 
-    def create(self, account_id: str, kind: KeyKind, *, name: str = "", value: str | None = None) -> Key:
-        """As `KeyRepository.create`; the key works when this returns."""
-        with self._changing:
-            key = self._repository.create(account_id, kind, name=name, value=value)
-            self._keyring.add(key)
+    def reload(self, key_id: str) -> None:
+        """Learn anew what the database says of one key, because another server has changed it."""
+        with self._changing, self._repository.reading() as connection:
+            self._keyring.put(key_id, self._standings(connection, key_id))
+
+    def end_lapsed_overlaps(self) -> None:
+        """Forget the old values whose overlap has ended. They are refused already; this takes them out of the rows."""
+        with self._repository.reading() as connection:
+            lapsed = self._repository.lapsed(connection, self._now_ms())
+        for account_id, key_id in lapsed:
+            self._change(account_id, key_id, KeyAction.RETIRED, SYSTEM, self._forget_lapsed, is_opened=False)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def get(self, account_id: str, key_id: str, *, is_live: bool = True) -> Key:
+        """The key, with its value if that is always revealed. Raises NotFound, with *is_live* for a deleted one too."""
+        with self._repository.reading() as connection:
+            return self._repository.get(connection, account_id, key_id, is_live=is_live).at(self._now_ms())
+
+    def list_keys(
+        self, account_id: str, kind: KeyKind | None = None, *, is_live: bool = True, after_id: str | None = None
+    ) -> list[Key]:
+        """The account's live keys, or its deleted ones, of one *kind* or of all, oldest first, behind *after_id*."""
+        now_ms = self._now_ms()
+        with self._repository.reading() as connection:
+            found = self._repository.iterate(connection, account_id, kind=kind, is_live=is_live, after_id=after_id)
+            return [key.at(now_ms) for key in found]
+
+    def reveal(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+        """The key with its value, and the showing told of. Raises NotFound, and KeyNotRevealed where none is shown."""
+        key = self.get(account_id, key_id)
+        if key.value is None:
+            raise KeyNotRevealed
+        self._on_reveal(key.without_value(), actor)
         return key
 
-    def delete(self, account_id: str, key_id: str) -> None:
-        """As `KeyRepository.delete`; the key is refused when this returns."""
+    def reveal_all(self, account_id: str, kind: KeyKind | None = None, *, actor: Actor) -> list[Key]:
+        """The keys whose values are always shown, with them; others are left out. Each showing is told of."""
+        shown = [key for key in self.list_keys(account_id, kind) if key.value is not None]
+        for key in shown:
+            self._on_reveal(key.without_value(), actor)
+        return shown
+
+    # -- creating ------------------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        account_id: str,
+        kind: KeyKind,
+        *,
+        name: str = "",
+        value: str | None = None,
+        actor: Actor = SYSTEM,
+    ) -> Key:
+        """A new key; it works when this returns. A blank *name* becomes a generated one; *value* presets a value.
+
+        Raises KeyLimitReached, and ValidationFailed for a bad name or a value that is bad or was used before.
+        """
+        if value is not None:
+            check_value(value)
+        return self.create_key(account_id, NewKey(kind=kind, name=name), value=value, actor=actor)
+
+    def create_key(
+        self, account_id: str, new: NewKey, *, value: str | None = None, actor: Actor, once: Once | None = None
+    ) -> Key:
+        """A new key with all that can be said of one; the same answer again when it was asked for *once* already."""
+        minted = value or mint_value(new.kind, new.format, self._random_hex)
+        key = self._new_key(account_id, new, minted, actor)
+        taken = ValidationFailed(Detail(message='"key" cannot be used', key="key"))
+        return self._insert(key, KeyAction.CREATED, actor, once, if_taken=taken)
+
+    def import_key(self, account_id: str, kind: KeyKind, value: str, *, name: str = "", actor: Actor) -> Key:
+        """A key with the *value* it has elsewhere. The answer holds no value.
+
+        Raises ValidationFailed, in the same words whether the value is weak or taken: a guess learns nothing.
+        Raises TooManyRequests when an account tries too often.
+        """
+        self._imports.use(account_id)
+        key = replace(self._new_key(account_id, NewKey(kind=kind, name=name), value, actor), is_imported=True)
+        unusable = ValidationFailed(Detail(message='"value" cannot be used as a key', key="value"))
+        if not is_importable(value, kind):
+            raise unusable
+        return self._insert(key, KeyAction.IMPORTED, actor, if_taken=unusable).without_value()
+
+    # -- changing ------------------------------------------------------------------------------------------------------
+
+    def rename(self, account_id: str, key_id: str, name: str, *, actor: Actor = SYSTEM) -> Key:
+        """The key under its new *name*, with its value; a blank one changes nothing.
+
+        Raises NotFound, ValidationFailed, and KeyNotRevealed where the value may not be shown: then nothing changes.
+        """
+
+        def rule(_connection: Connection, key: Key, now_ms: int) -> Key:
+            if key.value is None:
+                raise KeyNotRevealed
+            return life.edited(key, {"name": name} if name.strip() else {}, now_ms)
+
+        check_texts({"name": name})
+        key = self._change(account_id, key_id, KeyAction.RENAMED, actor, rule)
+        self._on_reveal(key.without_value(), actor)
+        return key
+
+    def edit(self, account_id: str, key_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Key:
+        """The key with *changes* to name, note, labels, owner, not_before_ms, expires_at_ms and reveal."""
+
+        def rule(connection: Connection, key: Key, now_ms: int) -> Key:
+            after = life.edited(key, changes, now_ms)
+            if after.reveal is Reveal.NEVER and key.reveal is not Reveal.NEVER:
+                self._repository.forget_values(connection, key)
+                after = replace(after, mask=None)
+            return after
+
+        check_texts(changes)
+        return self._change(account_id, key_id, KeyAction.CHANGED, actor, rule)
+
+    def hold(self, account_id: str, key_id: str, for_ms: int, *, actor: Actor) -> Key:
+        """Tell the key's users to keep their lines (504), for that long at most."""
+        return self._change(account_id, key_id, KeyAction.HELD, actor, lambda _, key, now: life.held(key, now + for_ms))
+
+    def release(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+        return self._change(account_id, key_id, KeyAction.RELEASED, actor, lambda _, key, __: life.released(key))
+
+    def disable(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+        """Refuse the key until it is enabled. It keeps its slot: enabling can never exceed the limit."""
+        return self._change(account_id, key_id, KeyAction.DISABLED, actor, lambda _, key, __: life.disabled(key))
+
+    def enable(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+        return self._change(account_id, key_id, KeyAction.ENABLED, actor, lambda _, key, __: life.enabled(key))
+
+    def delete(self, account_id: str, key_id: str, *, actor: Actor = SYSTEM) -> None:
+        """Free the key's slot and forget its values; the key is refused when this returns. Raises NotFound."""
+        self._change(account_id, key_id, KeyAction.DELETED, actor, self._delete, is_opened=False)
+
+    def rotate(
+        self,
+        account_id: str,
+        key_id: str,
+        *,
+        overlap_ms: int = OVERLAP_DEFAULT_MS,
+        actor: Actor,
+        once: Once | None = None,
+    ) -> Key:
+        """The same key with a new value; the old one goes on until the overlap ends, and an older one ends at once.
+
+        Raises KeyStateConflict for a key that is held, disabled or expired. It works with every slot taken.
+        """
+        answered: list[Key] = []
+
+        def rule(connection: Connection, key: Key, now_ms: int) -> Key:
+            wrapped = self._repository.find_data_key(connection, account_id) or b""
+            if once and (kept := self._answers.find(connection, account_id, once, wrapped)):
+                answered.append(kept)
+                return key
+            answered.append(self._rotate(connection, key, now_ms, overlap_ms=overlap_ms, wrapped=wrapped))
+            if once:
+                self._answers.keep(connection, answered[0], once, wrapped)
+            return answered[0]
+
+        self._change(account_id, key_id, KeyAction.ROTATED, actor, rule)
+        return answered[0]
+
+    def end_overlap(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+        """End the old value now. Nothing happens when there is none."""
+        return self._change(account_id, key_id, KeyAction.RETIRED, actor, self._end_overlap)
+
+    def end_exposed(self, value: str, *, actor: Actor) -> None:
+        """End a *value* that has become known: the old one of an overlap alone, else the key with it.
+
+        Who holds the value may do this without any other right. Returns in the same way for a value of nobody.
+        """
+        with self._repository.reading() as connection:
+            holder = self._repository.find_holder(connection, value)
+        if holder is None:
+            return
+        account_id, key_id, generation = holder
+
+        def rule(connection: Connection, key: Key, now_ms: int) -> Key:
+            if generation == key.generation:
+                return self._delete(connection, key, now_ms)
+            is_retiring = generation == key.generation - 1 and key.retiring_until_ms is not None
+            return self._end_overlap(connection, key, now_ms) if is_retiring else key
+
+        try:
+            self._change(account_id, key_id, KeyAction.EXPOSED, actor, rule, is_opened=False)
+        except NotFound:
+            return
+
+    # -- within a transaction ------------------------------------------------------------------------------------------
+
+    def _change(
+        self, account_id: str, key_id: str, action: KeyAction, actor: Actor, rule: Rule, *, is_opened: bool = True
+    ) -> Key:
+        """Do what *rule* says to the key as it is once it is locked, tell of it, commit, and tell the keyring."""
         with self._changing:
-            self._repository.delete(account_id, key_id)
-            self._keyring.remove(key_id)
+            with self._repository.writing() as connection:
+                row = self._repository.lock(connection, account_id, key_id, is_opened=is_opened)
+                now_ms = self._now_ms()
+                before = row.at(now_ms)
+                after = rule(connection, before, now_ms)
+                if after is not before:
+                    self._repository.update(connection, after)
+                    self._tell(connection, action, before=before, after=after, actor=actor)
+                standings = self._standings(connection, key_id)
+            self._keyring.put(key_id, standings)
+        return after
 
-    def rename(self, account_id: str, key_id: str, name: str) -> Key:
-        return self._repository.rename(account_id, key_id, name)
+    def _insert(
+        self, key: Key, action: KeyAction, actor: Actor, once: Once | None = None, *, if_taken: ValidationFailed
+    ) -> Key:
+        """Insert until a slot is won. Raises KeyLimitReached, and *if_taken* when the value was ever used."""
+        wrapped = self._data_key(key.account_id)
+        for _ in range(RACES_MAX):
+            try:
+                with self._changing:
+                    return self._insert_once(key, action, actor, once, wrapped=wrapped)
+            except IntegrityError as cause:  # the slot was taken at the same moment, or the value at any
+                if self._is_taken(key.value or ""):
+                    raise if_taken from cause
+        raise Unavailable
 
-    def get(self, account_id: str, key_id: str) -> Key:
-        return self._repository.get(account_id, key_id)
+    def _insert_once(self, key: Key, action: KeyAction, actor: Actor, once: Once | None, *, wrapped: bytes) -> Key:
+        with self._repository.writing() as connection:
+            if once and (kept := self._answers.find(connection, key.account_id, once, wrapped)):
+                return kept
+            self._repository.insert(connection, key, key.value or "", wrapped)
+            if once:
+                self._answers.keep(connection, key, once, wrapped)
+            self._tell(connection, action, before=None, after=key, actor=actor)
+            standings = self._standings(connection, key.id)
+        self._keyring.put(key.id, standings)
+        return key
 
-    def list_keys(self, account_id: str, kind: KeyKind | None = None) -> list[Key]:
-        return self._repository.list_keys(account_id, kind)
+    def _rotate(self, connection: Connection, key: Key, now_ms: int, *, overlap_ms: int, wrapped: bytes) -> Key:
+        value = mint_value(key.kind, key.format, self._random_hex)
+        after = replace(life.rotated(key, now_ms, overlap_ms), value=value, mask=mask(value))
+        self._repository.end_values(connection, key.id, [RETIRING], now_ms)
+        if after.retiring_until_ms is None:
+            self._repository.end_values(connection, key.id, [ACTIVE], now_ms)
+        else:
+            self._repository.retire_value(connection, key.id, after.retiring_until_ms)
+        self._repository.insert_value(connection, after, value, wrapped)
+        return after
+
+    def _delete(self, connection: Connection, key: Key, now_ms: int) -> Key:
+        self._repository.end_values(connection, key.id, [ACTIVE, RETIRING], now_ms)
+        return life.deleted(key, now_ms)
+
+    def _end_overlap(self, connection: Connection, key: Key, now_ms: int) -> Key:
+        if key.retiring_until_ms is not None:
+            self._repository.end_values(connection, key.id, [RETIRING], now_ms)
+        return life.overlap_ended(key)
+
+    def _forget_lapsed(self, connection: Connection, key: Key, now_ms: int) -> Key:
+        return replace(key) if self._repository.forget_lapsed_value(connection, key.id, now_ms) else key
+
+    def _tell(self, connection: Connection, action: KeyAction, *, before: Key | None, after: Key, actor: Actor) -> None:
+        change = KeyChange(
+            action=action,
+            before=before and before.without_value(),
+            after=after.without_value(),
+            actor=actor,
+            at_ms=self._now_ms(),
+        )
+        self._on_change(connection, change)
+
+    def _standings(self, connection: Connection, key_id: str) -> Mapping[bytes, Standing]:
+        since_ms = self._now_ms() - TOMBSTONE_MS
+        return self._repository.snapshot(connection, since_ms=since_ms, key_id=key_id).standings
+
+    def _data_key(self, account_id: str) -> bytes:
+        """The account's wrapped data key, made at its first use. Raises NotFound for an unknown account."""
+        wrapped = self._find_data_key(account_id)
+        if wrapped is not None:
+            return wrapped
+        try:
+            with self._repository.writing() as connection:
+                self._repository.insert_data_key(connection, account_id)
+        except IntegrityError as cause:  # another process was first, or there is no such account
+            if self._find_data_key(account_id) is None:
+                raise NotFound from cause
+        return self._data_key(account_id)
+
+    def _find_data_key(self, account_id: str) -> bytes | None:
+        with self._repository.reading() as connection:
+            return self._repository.find_data_key(connection, account_id)
+
+    def _is_taken(self, value: str) -> bool:
+        with self._repository.reading() as connection:
+            return self._repository.find_holder(connection, value) is not None
+
+    def _new_key(self, account_id: str, new: NewKey, value: str, actor: Actor) -> Key:
+        check_texts({"name": new.name, "note": new.note, "owner": new.owner, "labels": new.labels})
+        life.check_times(new.not_before_ms, new.expires_at_ms, self._now_ms())
+        return Key(
+            id=self._random_hex(KEY_ID_BYTES),
+            account_id=account_id,
+            kind=new.kind,
+            name=new.name if new.name.strip() else mint_name(new.kind, self._random_hex),
+            value=value,
+            mask=mask(value),
+            created_ms=self._now_ms(),
+            created_by=actor.key_id,
+            note=new.note,
+            labels=new.labels,
+            owner=new.owner,
+            not_before_ms=new.not_before_ms,
+            expires_at_ms=new.expires_at_ms,
+            format=new.format,
+            reveal=new.reveal,
+        )

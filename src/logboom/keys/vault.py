@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from logboom.keys.key import KeyKind
 
 MASTER_SECRET_BYTES = 32
+PEPPER_VERSION = 1
 SUBKEY_BYTES = 32
 NONCE_BYTES = 12  # random ones; an account's data key seals far fewer than the 2^32 values they allow
 
@@ -47,8 +48,13 @@ class Vault:
     def __init__(self, master_secret: bytes, *, random_bytes: Callable[[int], bytes]) -> None:
         self._pepper = _subkey(master_secret, b"logboom/lookup/v1")
         self._wrapper = AESGCM(_subkey(master_secret, b"logboom/data-keys/v1"))
+        self._audit_key = _subkey(master_secret, b"logboom/audit/v1")
         self._random_bytes = random_bytes
         self.check_value = _subkey(master_secret, b"logboom/check/v1")
+
+    def sign_audit(self, row: bytes) -> bytes:
+        """The signature that chains the rows of the audit log."""
+        return hmac.digest(self._audit_key, row, "sha256")
 
     def digest(self, value: str) -> bytes:
         """What *value* is looked up by: 32 bytes that say nothing without the pepper."""
@@ -61,13 +67,35 @@ class Vault:
 
     def seal(self, value: str, *, data_key: bytes, place: Place) -> bytes:
         """*value* as nonce and ciphertext, under the wrapped *data_key* of its account."""
-        nonce = self._random_bytes(NONCE_BYTES)
-        cipher = self._unwrap(data_key, place.account_id)
-        return nonce + cipher.encrypt(nonce, value.encode(), place.bound("reveal"))
+        return self._seal(value.encode(), data_key, place.account_id, place.bound("reveal"))
 
     def open(self, sealed: bytes, *, data_key: bytes, place: Place) -> str:
         """The value that was sealed in this *place*. Raises SealError."""
-        return _decrypt(self._unwrap(data_key, place.account_id), sealed, place.bound("reveal")).decode()
+        return self._open(sealed, data_key, place.account_id, place.bound("reveal")).decode()
+
+    def bind(self, digest: bytes, *, data_key: bytes, place: Place) -> bytes:
+        """What stands in for a value that is not kept: it proves that *digest* belongs in this *place*."""
+        return self._seal(digest, data_key, place.account_id, place.bound("bind"))
+
+    def check_bound(self, digest: bytes, sealed: bytes, *, data_key: bytes, place: Place) -> None:
+        """Raises SealError unless *sealed* is what `bind` made of *digest* for this *place*."""
+        if self._open(sealed, data_key, place.account_id, place.bound("bind")) != digest:
+            raise SealError
+
+    def seal_answer(self, answer: bytes, *, data_key: bytes, account_id: str, name_digest: bytes) -> bytes:
+        """An *answer* that holds a key value, to be kept for its repetition under that name."""
+        return self._seal(answer, data_key, account_id, _answer_place(account_id, name_digest))
+
+    def open_answer(self, sealed: bytes, *, data_key: bytes, account_id: str, name_digest: bytes) -> bytes:
+        """Raises SealError."""
+        return self._open(sealed, data_key, account_id, _answer_place(account_id, name_digest))
+
+    def _seal(self, content: bytes, data_key: bytes, account_id: str, bound: bytes) -> bytes:
+        nonce = self._random_bytes(NONCE_BYTES)
+        return nonce + self._unwrap(data_key, account_id).encrypt(nonce, content, bound)
+
+    def _open(self, sealed: bytes, data_key: bytes, account_id: str, bound: bytes) -> bytes:
+        return _decrypt(self._unwrap(data_key, account_id), sealed, bound)
 
     def _unwrap(self, data_key: bytes, account_id: str) -> AESGCM:
         return AESGCM(_decrypt(self._wrapper, data_key, _data_key_place(account_id)))
@@ -79,6 +107,10 @@ def _subkey(master_secret: bytes, label: bytes) -> bytes:
 
 def _data_key_place(account_id: str) -> bytes:
     return f"{account_id}|data key".encode()
+
+
+def _answer_place(account_id: str, name_digest: bytes) -> bytes:
+    return f"{account_id}|{name_digest.hex()}|answer".encode()
 
 
 def _decrypt(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:

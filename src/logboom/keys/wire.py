@@ -3,22 +3,12 @@
 Broken rules are reported all at once and in Joi's words, since Terraform shows the answer as it is.
 """
 
-from dataclasses import dataclass
-
 import msgspec
 
 from logboom.errors import Detail, ValidationFailed
-from logboom.keys.key import Key, KeyKind, name_rules_broken
+from logboom.keys.key import Key, KeyKind, NewKey, name_rules_broken
 
 KINDS = tuple(KeyKind)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewKey:
-    """What a client asks for; a blank name asks for a generated one."""
-
-    kind: KeyKind
-    name: str
 
 
 def parse_kind_filter(type_parameter: str | None) -> KeyKind | None:
@@ -26,7 +16,7 @@ def parse_kind_filter(type_parameter: str | None) -> KeyKind | None:
     # Mezmo: without `type` every key is listed; its documentation calls that default "all". mezmo-api 4.2
     if type_parameter is None or type_parameter == "all":
         return None
-    if details := _kind_rules_broken(type_parameter):
+    if details := kind_rules_broken(type_parameter):
         raise ValidationFailed(*details)
     return KeyKind(type_parameter)
 
@@ -34,8 +24,8 @@ def parse_kind_filter(type_parameter: str | None) -> KeyKind | None:
 def parse_new_key(type_parameter: str | None, body: bytes) -> NewKey:
     """The key to create. Raises ValidationFailed."""
     # Mezmo: the type is a query parameter, never a body member, and the body is optional. mezmo-api 4.3
-    name = _parse_object(body).get("name", "")
-    if details := (*_kind_rules_broken(type_parameter), *_name_rules_broken(name)):
+    name = parse_object(body).get("name", "")
+    if details := (*kind_rules_broken(type_parameter), *_name_rules_broken(name)):
         raise ValidationFailed(*details)
     return NewKey(kind=KeyKind(str(type_parameter)), name=str(name))
 
@@ -43,7 +33,7 @@ def parse_new_key(type_parameter: str | None, body: bytes) -> NewKey:
 def parse_name(body: bytes) -> str:
     """The new name, blank when it stays as it is. Raises ValidationFailed."""
     # Mezmo: members that are left out stay as they are; `{}` changes nothing. mezmo-api 4.5
-    name = _parse_object(body).get("name", "")
+    name = parse_object(body).get("name", "")
     if details := _name_rules_broken(name):
         raise ValidationFailed(*details)
     return str(name)
@@ -70,7 +60,7 @@ def render_deleted(key_id: str) -> dict[str, object]:
     return {"message": f"Key {key_id} was deleted.", "deleted": True}
 
 
-def _parse_object(body: bytes) -> dict[str, object]:
+def parse_object(body: bytes) -> dict[str, object]:
     """The JSON object of *body*; an empty body is an empty object. Raises ValidationFailed."""
     if not body.strip():
         return {}
@@ -83,7 +73,7 @@ def _parse_object(body: bytes) -> dict[str, object]:
     return value
 
 
-def _kind_rules_broken(type_parameter: str | None) -> tuple[Detail, ...]:
+def kind_rules_broken(type_parameter: str | None) -> tuple[Detail, ...]:
     # Mezmo: a missing type is an error, never a guess. mezmo-api 24 Q5, Q7
     if type_parameter is None:
         return (Detail(message='"type" is required', key="type"),)

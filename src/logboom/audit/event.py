@@ -1,0 +1,142 @@
+"""What the audit log knows of one thing that happened. It never knows a key value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from logboom.limits import AUDIT_PAGE_MAX
+
+# Members of these names hold what must not be kept, and are refused at any depth and in any case of letters.
+FORBIDDEN_MEMBERS: Final = frozenset({"key", "value", "secret", "password"})
+
+
+class Action(StrEnum):
+    """What happened. The names are stable: people search for them."""
+
+    AUDIT_BEGUN = "audit.begun"  # the first row of every chain
+    FIRST_START = "first_start"
+    ACCOUNT_CREATED = "account.created"
+    MEMBER_CREATED = "member.created"
+    POLICY_CHANGED = "policy.changed"
+    KEY_CREATED = "key.created"
+    KEY_IMPORTED = "key.imported"
+    KEY_RENAMED = "key.renamed"
+    KEY_CHANGED = "key.changed"
+    KEY_HELD = "key.held"
+    KEY_RELEASED = "key.released"
+    KEY_DISABLED = "key.disabled"
+    KEY_ENABLED = "key.enabled"
+    KEY_ROTATED = "key.rotated"
+    KEY_RETIRED = "key.retired"  # the old value of an overlap ended
+    KEY_DELETED = "key.deleted"
+    KEY_EXPOSED = "key.exposed"  # somebody who holds the value reported it, and it was ended
+    KEY_REVEALED = "key.revealed"
+    KEY_LIMIT_REFUSED = "key.limit_refused"
+    KEY_USED_AFTER_END = "key.used_after_end"
+    KEY_LEAKED = "key.leaked"  # our own value was found in a line
+
+
+class ActorKind(StrEnum):
+    """Who can be behind an event."""
+
+    SYSTEM = "system"  # the server itself
+    SERVICE_KEY = "service_key"
+    MEMBER = "member"
+    CLI = "cli"  # the operator, at the machine of the server
+    FIRST_START = "first_start"
+    HOLDER = "holder"  # anybody who holds a key's value
+
+
+class Door(StrEnum):
+    """The way in."""
+
+    SERVER = "server"  # none: the server acts by itself
+    CLI = "cli"
+    API = "api"  # our own addresses, below /api
+    COMPATIBLE = "compatible"  # Mezmo's addresses
+    INGEST = "ingest"
+
+
+class SubjectKind(StrEnum):
+    """What an event is about."""
+
+    SERVER = "server"
+    ACCOUNT = "account"
+    MEMBER = "member"
+    KEY = "key"
+    POLICY = "policy"
+
+
+class ForbiddenMember(ValueError):
+    """*before* or *after* has a member that may hold what must not be kept. The caller has to leave it out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who did it. *id* is a key's or a member's; *name* is what it was called at that moment."""
+
+    kind: ActorKind
+    id: str | None = None
+    name: str = ""
+
+
+SYSTEM: Final = Actor(kind=ActorKind.SYSTEM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEvent:
+    """One thing that happened.
+
+    *account_id* is None for what concerns the whole installation; no account sees it. *before* and *after* are JSON
+    objects with what the subject was and became; None where there is nothing to tell. Raises ForbiddenMember.
+    """
+
+    account_id: str | None
+    action: Action
+    actor: Actor
+    door: Door
+    subject_kind: SubjectKind
+    at_ms: int
+    subject_id: str | None = None
+    address: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+
+    def __post_init__(self) -> None:
+        _check_members(self.before)
+        _check_members(self.after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    """An event in its place in the chain."""
+
+    seq: int
+    event: AuditEvent
+    hash: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFilter:
+    """Which events to list, newest first: *after_seq* continues behind that one, the times are both included."""
+
+    actions: tuple[Action, ...] = ()
+    subject_id: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after_seq: int | None = None
+    limit: int = AUDIT_PAGE_MAX
+
+
+def _check_members(content: object) -> None:
+    if isinstance(content, Mapping):
+        for member, inner in content.items():
+            if str(member).lower() in FORBIDDEN_MEMBERS:
+                raise ForbiddenMember(f"an audit event must not have the member {member!r}")
+            _check_members(inner)
+    elif isinstance(content, Sequence) and not isinstance(content, str):
+        for inner in content:
+            _check_members(inner)

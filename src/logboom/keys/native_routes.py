@@ -1,0 +1,129 @@
+"""`/api/keys`: the whole life of a key. Every success is exactly 200, as everywhere in this server.
+
+A value leaves only when it was just minted, or when it is asked for by `?reveal=1` and its mode allows that.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from logboom.asgi.body import read_body
+from logboom.asgi.respond import json_response
+from logboom.keys import native_wire as wire
+from logboom.keys.actor import actor_of, address_of
+from logboom.keys.allowance import Allowance
+from logboom.keys.answers import Once
+from logboom.keys.key import Caller, Key, KeyState
+from logboom.keys.keys import Keys
+from logboom.limits import CONFIG_BODY_BYTES_MAX, EXPOSED_REPORTS_PER_HOUR_MAX
+
+
+class NativeKeyRoutes:
+    """Handlers of every address below `/api/keys`. Another account's key is answered as an absent one."""
+
+    def __init__(self, keys: Keys, *, now_ms: Callable[[], int]) -> None:
+        self._keys, self._now_ms = keys, now_ms
+        self._reports = Allowance(EXPOSED_REPORTS_PER_HOUR_MAX, now_ms=now_ms)
+
+    async def list_keys(self, request: Request, caller: Caller) -> Response:
+        wanted = wire.parse_filter(request.query_params)
+        return json_response(await run_in_threadpool(self._list, caller.account_id, wanted))
+
+    async def create_key(self, request: Request, caller: Caller) -> Response:
+        body = await read_body(request, CONFIG_BODY_BYTES_MAX)
+        new, once, actor = wire.parse_new_key(body), _once(request, body), actor_of(request, caller)
+        key = await run_in_threadpool(self._keys.create_key, caller.account_id, new, actor=actor, once=once)
+        return self._answer(key, with_value=True)
+
+    async def import_key(self, request: Request, caller: Caller) -> Response:
+        brought = wire.parse_import(await read_body(request, CONFIG_BODY_BYTES_MAX))
+        actor = actor_of(request, caller)
+        key = await run_in_threadpool(
+            self._keys.import_key, caller.account_id, brought.kind, brought.value, name=brought.name, actor=actor
+        )
+        return self._answer(key)
+
+    async def get_key(self, request: Request, caller: Caller) -> Response:
+        key_id = request.path_params["key_id"]
+        if request.query_params.get("reveal") == "1":
+            actor = actor_of(request, caller)
+            key = await run_in_threadpool(self._keys.reveal, caller.account_id, key_id, actor=actor)
+            return self._answer(key, with_value=True)
+        return self._answer(await run_in_threadpool(self._keys.get, caller.account_id, key_id, is_live=False))
+
+    async def get_self(self, _request: Request, caller: Caller) -> Response:
+        key = await run_in_threadpool(self._keys.get, caller.account_id, caller.key_id)
+        return json_response(wire.render_self(key, caller, self._now_ms()))
+
+    async def edit_key(self, request: Request, caller: Caller) -> Response:
+        changes = wire.parse_changes(await read_body(request, CONFIG_BODY_BYTES_MAX))
+        return await self._change(request, caller, self._keys.edit, changes)
+
+    async def delete_key(self, request: Request, caller: Caller) -> Response:
+        key_id = request.path_params["key_id"]
+        await run_in_threadpool(self._keys.delete, caller.account_id, key_id, actor=actor_of(request, caller))
+        return json_response(wire.render_deleted(key_id, caller))
+
+    async def rotate_key(self, request: Request, caller: Caller) -> Response:
+        body = await read_body(request, CONFIG_BODY_BYTES_MAX)
+        key = await run_in_threadpool(
+            self._keys.rotate,
+            caller.account_id,
+            request.path_params["key_id"],
+            overlap_ms=wire.parse_overlap_ms(body),
+            actor=actor_of(request, caller),
+            once=_once(request, body),
+        )
+        return self._answer(key, with_value=True)
+
+    async def hold_key(self, request: Request, caller: Caller) -> Response:
+        for_ms = wire.parse_hold_ms(await read_body(request, CONFIG_BODY_BYTES_MAX))
+        return await self._change(request, caller, self._keys.hold, for_ms)
+
+    async def release_key(self, request: Request, caller: Caller) -> Response:
+        return await self._change_without_body(request, caller, self._keys.release)
+
+    async def disable_key(self, request: Request, caller: Caller) -> Response:
+        return await self._change_without_body(request, caller, self._keys.disable)
+
+    async def enable_key(self, request: Request, caller: Caller) -> Response:
+        return await self._change_without_body(request, caller, self._keys.enable)
+
+    async def end_overlap(self, request: Request, caller: Caller) -> Response:
+        return await self._change_without_body(request, caller, self._keys.end_overlap)
+
+    async def end_exposed(self, request: Request) -> Response:
+        """Anybody may report a value that they have found; there is one answer for all of them."""
+        self._reports.use(address_of(request))
+        value = wire.parse_exposed(await read_body(request, CONFIG_BODY_BYTES_MAX))
+        await run_in_threadpool(self._keys.end_exposed, value, actor=actor_of(request, None))
+        return json_response(wire.render_exposed())
+
+    async def _change_without_body(self, request: Request, caller: Caller, change: Callable[..., Key]) -> Response:
+        wire.parse_nothing(await read_body(request, CONFIG_BODY_BYTES_MAX))
+        return await self._change(request, caller, change)
+
+    async def _change(
+        self, request: Request, caller: Caller, change: Callable[..., Key], *arguments: object
+    ) -> Response:
+        key_id = request.path_params["key_id"]
+        actor = actor_of(request, caller)
+        return self._answer(await run_in_threadpool(change, caller.account_id, key_id, *arguments, actor=actor))
+
+    def _list(self, account_id: str, wanted: wire.KeyFilter) -> dict[str, object]:
+        is_live = wanted.state is not KeyState.DELETED
+        keys = self._keys.list_keys(account_id, wanted.kind, is_live=is_live, after_id=wanted.after_id)
+        fitting = [*islice((key for key in keys if wanted.fits(key)), wanted.limit + 1)]
+        page = fitting[: wanted.limit]
+        return wire.render_keys(page, self._now_ms(), after_id=page[-1].id if len(fitting) > len(page) else None)
+
+    def _answer(self, key: Key, *, with_value: bool = False) -> Response:
+        return json_response(wire.render_key(key, self._now_ms(), with_value=with_value))
+
+
+def _once(request: Request, body: bytes) -> Once | None:
+    name = wire.parse_idempotency_key(request.headers.get("idempotency-key"))
+    return None if name is None else Once(name=name, request=b"%s\n%s" % (request.url.path.encode(), body))

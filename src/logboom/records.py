@@ -1,0 +1,96 @@
+"""What happens to keys, written into the audit log: the keys know nothing of the log, nor the log of keys."""
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Connection
+
+from logboom.audit.event import Action, Actor, ActorKind, AuditEvent, Door, SubjectKind
+from logboom.audit.repository import AuditLog
+from logboom.keys.change import Actor as KeyActor
+from logboom.keys.change import KeyChange
+from logboom.keys.key import Key
+
+HOUR_MS = 3_600_000
+REVEALS_REMEMBERED_MAX = 10_000
+
+
+class KeyRecords:
+    """The listeners that `Keys` is given."""
+
+    def __init__(self, audit: AuditLog, *, now_ms: Callable[[], int]) -> None:
+        self._audit, self._now_ms = audit, now_ms
+        self._reveals: set[tuple[str, str | None, int]] = set()
+
+    def record_change(self, connection: Connection, change: KeyChange) -> None:
+        """Add the change to the audit log within its own transaction: neither is there without the other."""
+        event = _event(
+            Action(f"key.{change.action.value}"),
+            change.after,
+            change.actor,
+            at_ms=change.at_ms,
+            before=_facts(change.before) if change.before else None,
+            after=_facts(change.after),
+        )
+        self._audit.append(connection, event)
+
+    def record_reveal(self, key: Key, actor: KeyActor) -> None:
+        """Note that a value was shown. A program that reads the same key again and again is noted once an hour."""
+        now_ms = self._now_ms()
+        reveal = (key.id, actor.key_id, now_ms // HOUR_MS)
+        if reveal in self._reveals:
+            return
+        self._audit.record(_event(Action.KEY_REVEALED, key, actor, at_ms=now_ms, before=None, after=None))
+        if len(self._reveals) >= REVEALS_REMEMBERED_MAX:
+            self._reveals.clear()
+        self._reveals.add(reveal)
+
+
+def _event(
+    action: Action,
+    key: Key,
+    actor: KeyActor,
+    *,
+    at_ms: int,
+    before: dict[str, object] | None,
+    after: dict[str, object] | None,
+) -> AuditEvent:
+    context = structlog.contextvars.get_contextvars()
+    return AuditEvent(
+        account_id=key.account_id,
+        action=action,
+        actor=Actor(kind=ActorKind(actor.kind.value), id=actor.key_id),
+        door=_door(context.get("route")),
+        subject_kind=SubjectKind.KEY,
+        subject_id=key.id,
+        at_ms=at_ms,
+        address=actor.address,
+        user_agent=actor.user_agent,
+        request_id=context.get("request_id", ""),
+        before=before,
+        after=after,
+    )
+
+
+def _door(route: str | None) -> Door:
+    if route is None:
+        return Door.SERVER
+    return Door.API if route.startswith("/api/") else Door.COMPATIBLE
+
+
+def _facts(key: Key) -> dict[str, object]:
+    """What a key is, without its value."""
+    return {
+        "kind": key.kind.value,
+        "name": key.name,
+        "note": key.note,
+        "labels": [f"{name}={text}" for name, text in key.labels.items()],
+        "owner": key.owner,
+        "state": key.state.value,
+        "format": key.format.value,
+        "reveal": key.reveal.value,
+        "generation": key.generation,
+        "held_until_ms": key.held_until_ms,
+        "not_before_ms": key.not_before_ms,
+        "expires_at_ms": key.expires_at_ms,
+    }

@@ -1,0 +1,71 @@
+"""`/api/audit` over HTTP, on both databases: an account reads its own events page by page, and has the chain proven."""
+
+from dataclasses import dataclass
+
+import pytest
+from audit_house import ACCOUNT_ID, KEY_ID, OTHER_ACCOUNT_ID, make_event, open_audit_log
+from starlette.routing import Router
+from starlette.testclient import TestClient
+
+from logboom.asgi.routing import Access, Route, addresses
+from logboom.audit.event import Action
+from logboom.audit.routes import AuditRoutes
+from logboom.errors import ValidationFailed
+
+
+@dataclass(frozen=True)
+class Reader:
+    account_id: str
+
+
+@pytest.fixture
+def log(database_url):
+    log = open_audit_log(database_url)
+    yield log
+    log._engine.dispose()
+
+
+@pytest.fixture
+def ask(log):
+    routes = AuditRoutes(log)
+
+    def of_caller(answer):
+        return lambda request: answer(request, Reader(request.headers["account"]))
+
+    table = [
+        Route("GET", "/api/audit", Access.SERVICE_KEY, of_caller(routes.list_events)),
+        Route("GET", "/api/audit/verify", Access.SERVICE_KEY, of_caller(routes.verify_chain)),
+    ]
+    with TestClient(Router(addresses(table))) as client:
+        yield lambda path="", account=ACCOUNT_ID: client.get(f"/api/audit{path}", headers={"account": account}).json()
+
+
+def test_an_account_reads_its_own_events_page_by_page(log, ask):
+    for number in range(6):
+        account_id = (ACCOUNT_ID, OTHER_ACCOUNT_ID, None)[number % 3]
+        log.record(make_event(account_id=account_id, action=Action.KEY_HELD, subject_id=KEY_ID))
+    whole = ask()
+    assert ([event["seq"] for event in whole["events"]], whole["next"]) == ([5, 2], None)
+    first = ask("?limit=1")
+    second = ask(f"?limit=1&after={first['next']}")
+    assert (first["events"] + second["events"], second["next"]) == (whole["events"], None)
+    assert [event["seq"] for event in ask(account=OTHER_ACCOUNT_ID)["events"]] == [6, 3]
+    assert len(ask(f"?action=key.held&key={KEY_ID}")["events"]) == 2
+    assert ask("?action=key.created") == ask(account="f" * 10) == {"events": [], "next": None}
+
+
+def test_a_filter_that_cannot_be_read_is_refused(ask):
+    with pytest.raises(ValidationFailed):
+        ask("?action=nonsense")
+    with pytest.raises(ValidationFailed):
+        ask("/verify?seq=1")
+
+
+def test_the_chain_is_proven(log, ask):
+    row = log.record(make_event())
+    verification = ask("/verify")
+    head = {"seq": 2, "hash": row.hash.hex()}
+    assert (verification["ok"], verification["rows"], verification["head"]) == (True, 2, head)
+    assert ask(f"/verify?seq={head['seq']}&hash={head['hash']}") == verification
+    assert ask(f"/verify?seq=1&hash={head['hash']}")["first_bad_seq"] == 1
+    assert ask(f"/verify?seq=3&hash={head['hash']}")["first_bad_seq"] == 3
