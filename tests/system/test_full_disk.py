@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from running_server import RunningServer, wait_until
+from surroundings import missing
 
 LINES = 400
 FLOOR = "25000000"
@@ -25,7 +26,7 @@ def small_disk(tmp_path: Path):
         ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("this user may not mount a small file system")
+        missing("the right to mount a small file system")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
