@@ -61,6 +61,16 @@ def _account_id(*, primary_key: bool = False) -> Column[str]:
     )
 
 
+def _key_id() -> Column[str]:
+    return Column(
+        "key_id",
+        String(KEY_ID_CHARACTERS),
+        ForeignKey("keys.id"),
+        primary_key=True,
+        comment="The key that it is about.",
+    )
+
+
 accounts = Table(
     "accounts",
     metadata,
@@ -97,6 +107,7 @@ data_keys = Table(
     metadata,
     _account_id(primary_key=True),
     Column("wrapped", LargeBinary, nullable=False, comment="The account's data key, sealed by the master secret."),
+    Column("kek_version", SmallInteger, nullable=False, server_default="1", comment="Which key wraps it."),
     comment="One data key per account; it seals the account's key values.",
 )
 
@@ -122,7 +133,15 @@ keys = Table(
     Column("not_before_ms", BigInteger, comment="From when on it opens; null: at once."),
     Column("expires_at_ms", BigInteger, comment="From when on it does not open any more; null: never."),
     Column("deleted_ms", BigInteger, comment="When it was deleted; null while it is alive."),
+    Column("scopes", Text, comment="JSON array of what a service key may do; null: everything its kind may."),
+    Column("narrowing", Text, comment="JSON object of the apps, hosts and tags it may send for; null: all."),
+    Column("network", Text, comment="JSON object of the addresses it may come from; null: all."),
+    Column("limits", Text, comment="JSON object of how much it may be used; null: as much as it likes."),
+    Column("expiry_warned_days", SmallInteger, comment="The nearest warning of its expiry that was given, in days."),
+    Column("url_seen_ms", BigInteger, comment="When it was last sent in an address, where logs keep it; null: never."),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="The change that made it what it is."),
     UniqueConstraint("id"),
+    Index(None, "revision"),
     # The limit of active keys is these two constraints, whatever runs at the same time: a slot is taken once, and there
     # are as many slots as active keys allowed. Deleted keys hold no slot, and nulls never clash. The index also serves
     # the list of an account's keys.
@@ -176,6 +195,91 @@ key_values = Table(
     CheckConstraint("(state = 'active') = (valid_until_ms IS NULL)", name="ending_with_time"),
     CheckConstraint("(state = 'dead') = (sealed IS NULL)", name="alive_with_value"),
     comment="The values of keys. A dead one stays without its value, so that later use is named and none returns.",
+)
+
+keyring_state = Table(
+    "keyring_state",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1: there is one keyring."),
+    Column("seq", BigInteger, nullable=False, comment="The number of the newest change of any key."),
+    Column("pepper_version", SmallInteger, nullable=False, comment="Which pepper new digests are made with."),
+    Column("kek_version", SmallInteger, nullable=False, comment="Which key wraps new data keys."),
+    CheckConstraint("id = 1", name="one_row"),
+    comment="Numbers the changes of keys in the order of their commits: who changes a key holds it till then.",
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("id", String(AUDIT_ID_CHARACTERS_MAX), primary_key=True, comment="16 random hex digits of one start."),
+    Column("name", String(AUDIT_NAME_CHARACTERS_MAX), nullable=False, comment="Host and process, for people."),
+    Column("started_ms", BigInteger, nullable=False, comment="When the server started."),
+    Column("beat_ms", BigInteger, nullable=False, comment="When it was last known to live."),
+    Column("seq", BigInteger, nullable=False, comment="The newest change of a key that it knows of."),
+    comment="The servers that share this database, so that a change can wait until all of them have seen it.",
+)
+
+key_usage = Table(
+    "key_usage",
+    metadata,
+    _key_id(),
+    Column("generation", SmallInteger, primary_key=True, autoincrement=False, comment="Which value of the key."),
+    Column("hour_ms", BigInteger, primary_key=True, autoincrement=False, comment="The beginning of the hour, UTC."),
+    Column("requests", BigInteger, nullable=False, comment="Requests that it opened the door to."),
+    Column("lines", BigInteger, nullable=False, comment="Lines accepted with it."),
+    Column("bytes", BigInteger, nullable=False, comment="Bytes of the bodies that held them, decoded."),
+    Column("refusals", BigInteger, nullable=False, comment="Requests that were refused although the value is known."),
+    Index(None, "hour_ms"),
+    comment="How much each value of a key was used, added up by all servers.",
+)
+
+key_users = Table(
+    "key_users",
+    metadata,
+    _key_id(),
+    Column("user_digest", LargeBinary, primary_key=True, comment="BLAKE2b of what tells this user from others."),
+    Column("generation", SmallInteger, nullable=False, comment="Which value of the key it uses."),
+    Column("address", String(AUDIT_ID_CHARACTERS_MAX), nullable=False, comment="Where its requests came from."),
+    Column("agent", String(USER_AGENT_CHARACTERS_MAX), nullable=False, comment="Its program, as it says."),
+    Column("host", String(AUDIT_NAME_CHARACTERS_MAX), nullable=False, comment="Its hostname, as it says."),
+    Column("carrier", String(16), nullable=False, comment="Where in the request the value stood."),
+    Column("dialect", String(16), nullable=False, comment="Which family of addresses it asked."),
+    Column("first_ms", BigInteger, nullable=False, comment="When it was first seen."),
+    Column("last_ms", BigInteger, nullable=False, comment="When it was last seen."),
+    Column("requests", BigInteger, nullable=False, comment="Requests so far, refused ones too."),
+    Column("refusals", BigInteger, nullable=False, comment="How many of them were refused."),
+    Index(None, "key_id", "last_ms"),
+    comment="Who uses a key: the newest distinct users of each.",
+)
+
+key_leaks = Table(
+    "key_leaks",
+    metadata,
+    _key_id(),
+    Column("place_digest", LargeBinary, primary_key=True, comment="BLAKE2b of account, app, host and day."),
+    Column("account_id", String(ACCOUNT_ID_CHARACTERS), nullable=False, comment="The account whose lines held it."),
+    Column("app", String(AUDIT_NAME_CHARACTERS_MAX), nullable=False, comment="The app of the line; '' when foreign."),
+    Column("host", String(AUDIT_NAME_CHARACTERS_MAX), nullable=False, comment="The host of the line; '' when foreign."),
+    Column("day_ms", BigInteger, nullable=False, comment="The beginning of the day, UTC."),
+    Column("first_ms", BigInteger, nullable=False, comment="When it was first found that day."),
+    Column("last_ms", BigInteger, nullable=False, comment="When it was last found that day."),
+    Column("count", BigInteger, nullable=False, comment="How often."),
+    comment="Where values of keys were found in lines. They were redacted before anything was stored.",
+)
+
+key_policies = Table(
+    "key_policies",
+    metadata,
+    _account_id(primary_key=True),
+    Column("format", String(16), nullable=False, comment="The format of new keys that name none."),
+    Column("reveal", String(16), nullable=False, comment="The reveal mode of new keys that name none."),
+    Column("on_leak_ingestion", String(16), nullable=False, comment="What happens to a leaked ingestion key."),
+    Column("on_leak_service", String(16), nullable=False, comment="What happens to a leaked service key."),
+    Column("overlap_idle_ms", BigInteger, comment="An overlap ends early when its old value is idle so long."),
+    Column("lifetime_max_ms", BigInteger, comment="How long new keys may live at most; null: for ever."),
+    Column("audit_lines", Boolean, nullable=False, comment="Whether audit events become lines of the account too."),
+    Column("changed_ms", BigInteger, nullable=False, comment="When it was last changed."),
+    comment="What an account wants of its keys. An account without a row has the defaults.",
 )
 
 remembered_answers = Table(
