@@ -36,6 +36,7 @@ from logboom.database.migrate import migrate
 from logboom.errors import DataFolderInUse, NotFound, StartError
 from logboom.export.routes import ExportRoutes
 from logboom.ingest.routes import IngestRoutes
+from logboom.keys.following import Following, follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import Caller
 from logboom.keys.keyring import Keyring
@@ -69,6 +70,7 @@ class Parts:
     accounts: AccountRepository
     audit: AuditLog
     keys: Keys
+    following: Following
     gate: Gate
     first_start: FirstStart | None
     store: LineStore
@@ -81,8 +83,14 @@ class Parts:
         """Whether lines can be accepted and found."""
         return self.mill.is_well and self.spool.is_well
 
+    def start(self) -> None:
+        """Begin what runs beside the requests."""
+        self.following.start()
+        self.mill.start()
+
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""
+        self.following.stop()
         self.mill.stop()
         self.spool.close()
         self.store.close()
@@ -96,9 +104,9 @@ def route_table(parts: Parts) -> Sequence[Route]:
     keys = KeyRoutes(parts.keys)
     audit = AuditRoutes(parts.audit)
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
-    export = ExportRoutes(store=parts.store, threads=turns)
+    export = ExportRoutes(store=parts.store, threads=turns, recheck=parts.gate.recheck)
     search = SearchRoutes(store=parts.store, threads=turns)
-    native = NativeKeyRoutes(parts.keys, now_ms=now_ms)
+    native = NativeKeyRoutes(parts.keys, parts.following.nodes, now_ms=now_ms)
     openapi = JsonDocument(OPENAPI)
     service = _guarded(parts.gate.service_caller)
     service_or_query = _guarded(partial(parts.gate.service_caller, allow_query=True))
@@ -164,9 +172,11 @@ def open_parts(settings: Settings) -> Parts:
         random_hex=secrets.token_hex,
         on_change=records.record_change,
         on_reveal=records.record_reveal,
+        following=KeyRepository(open_database(settings.control_plane_url), vault),
     )
     for key_id in keys.load():
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
+    following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
 
     lines = settings.data_dir / "lines"
     memory = settings.engine_memory_bytes_max
@@ -195,7 +205,8 @@ def open_parts(settings: Settings) -> Parts:
         accounts=accounts,
         audit=audit,
         keys=keys,
-        gate=Gate(keyring, now_ms=now_ms),
+        following=following,
+        gate=Gate(keyring, following.feed, now_ms=now_ms),
         first_start=first_start,
         store=store,
         spool=spool,
@@ -209,7 +220,7 @@ def make_server(parts: Parts) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        parts.mill.start()
+        parts.start()
         log.info("server.started")
         yield
         parts.close()
@@ -244,13 +255,13 @@ def now_ms() -> int:
 
 
 def _guarded(
-    find_caller: Callable[[Request], Caller],
+    find_caller: Callable[[Request], Awaitable[Caller]],
 ) -> Callable[[Callable[[Request, Caller], Awaitable[Response]]], Endpoint]:
     """Puts the check of the key before what answers, which is given the caller."""
 
     def guard(answer: Callable[[Request, Caller], Awaitable[Response]]) -> Endpoint:
         async def guarded(request: Request) -> Response:
-            return await answer(request, find_caller(request))
+            return await answer(request, await find_caller(request))
 
         return guarded
 

@@ -272,7 +272,8 @@ def test_a_page_is_cut(bounds, lines, last):
 
 
 def test_a_page_of_long_lines_ends_early_and_says_where_to_go_on(filled):
-    routes = ExportRoutes(store=filled.parts.store, threads=CapacityLimiter(1), page_bytes_max=1)
+    parts = filled.parts
+    routes = ExportRoutes(store=parts.store, threads=CapacityLimiter(1), recheck=parts.gate.recheck, page_bytes_max=1)
     caller = Caller(account_id=filled.account_id, key_id="k", kind=KeyKind.SERVICE)
     found, cursor = [], ""
     while cursor is not None:

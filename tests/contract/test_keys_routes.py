@@ -16,6 +16,7 @@ from logboom.asgi.respond import render_error
 from logboom.database.engine import open_database
 from logboom.database.migrate import migrate
 from logboom.errors import LogboomError
+from logboom.keys.following import follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import Key, KeyKind
 from logboom.keys.keyring import Keyring
@@ -59,13 +60,16 @@ def door(tmp_path):
     keys = Keys(KeyRepository(engine, vault), keyring, vault, now_ms=now_ms, random_hex=secrets.token_hex)
     accounts = AccountRepository(engine, now_ms=now_ms, random_hex=secrets.token_hex)
     account_id, foreign_id = accounts.create().id, accounts.create().id
+    following = follow(engine, keys, now_ms=now_ms, node_id="n" * 16)
+    following.start()
     yield Door(
-        application=make_application(KeyRoutes(keys), Gate(keyring, now_ms=now_ms)),
+        application=make_application(KeyRoutes(keys), Gate(keyring, following.feed, now_ms=now_ms)),
         keys=keys,
         account_id=account_id,
         service_key=keys.create(account_id, KeyKind.SERVICE, name="first"),
         foreign_key=keys.create(foreign_id, KeyKind.SERVICE),
     )
+    following.stop()
     engine.dispose()
 
 
@@ -73,7 +77,7 @@ def make_application(routes, gate):
     def admitted(method):
         async def answer(request):
             try:
-                return await method(request, gate.service_caller(request))
+                return await method(request, await gate.service_caller(request))
             except LogboomError as error:
                 return render_error(error)
 

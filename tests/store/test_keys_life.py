@@ -259,7 +259,7 @@ def test_a_planted_old_value_never_enters_the_keyring(house, account_id, key, da
         connection.execute(delete(key_values).where(key_values.c.key_id == thief.id))
         planted = {"key_id": key.id, "generation": 9, "state": "retiring", "valid_until_ms": house.clock() + 5}
         connection.execute(insert(key_values).values(row | planted))
-    for learn in (lambda: house.keys.rename(account_id, key.id, "other"), lambda: house.keys.reload(key.id)):
+    for learn in (lambda: house.keys.rename(account_id, key.id, "other"), house.keys.catch_up):
         learn()
         assert house.caller(thief.value).account_id == thief.account_id
     other = open_keys_house(database_url, clock=house.clock)
@@ -395,7 +395,7 @@ def test_another_servers_change_is_learnt(house, account_id, key, database_url):
     other.keys.load()
     rotated = house.keys.rotate(account_id, key.id, overlap_ms=0, actor=ACTOR)
     assert other.caller(key.value)
-    other.keys.reload(key.id)
+    other.keys.catch_up()
     assert (other.refusal(key.value), other.caller(rotated.value).generation) == ("RETIRED", 2)
     other.engine.dispose()
 

@@ -1,7 +1,9 @@
 """Every carrier of a key, and what the gate says of it. Evidence: mezmo-api 2.2, 2.3, 24 Q11, Q12; keys.md 4.2."""
 
+import asyncio
 import base64
 import secrets
+import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from logboom.errors import KeyRefused, MissingCredentials, NotAuthorized, RequestError, WrongKeyKind
+from logboom.keys.feed import Feed
 from logboom.keys.gate import Gate
 from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring
@@ -31,7 +34,10 @@ def gate():
     keyring = Keyring(vault)
     kinds = {SENDER: KeyKind.INGESTION, OTHER_SENDER: KeyKind.INGESTION, READER: KeyKind.SERVICE}
     keyring.replace({vault.digest(value): standing_of(value, kind) for value, kind in kinds.items()})
-    return Gate(keyring, now_ms=lambda: 0)
+    feed = Feed(lambda: 0, probe=lambda: 0, monotonic_s=time.monotonic)
+    feed.start()
+    yield Gate(keyring, feed, now_ms=lambda: 0)
+    feed.stop()
 
 
 def make_request(*headers, query=""):
@@ -68,7 +74,7 @@ CARRIERS_OF_A_SENDER = [
 
 @pytest.mark.parametrize(("headers", "query", "body_key"), CARRIERS_OF_A_SENDER)
 def test_sender_is_admitted(gate, headers, query, body_key):
-    assert gate.ingestion_caller(make_request(*headers, query=query), body_key).key_id == SENDER[:24]
+    assert asyncio.run(gate.ingestion_caller(make_request(*headers, query=query), body_key)).key_id == SENDER[:24]
 
 
 REFUSED_SENDERS = [
@@ -97,7 +103,7 @@ REFUSED_SENDERS = [
 @pytest.mark.parametrize(("headers", "query", "body_key", "refusal"), REFUSED_SENDERS)
 def test_sender_is_refused(gate, headers, query, body_key, refusal):
     with pytest.raises(refusal):
-        gate.ingestion_caller(make_request(*headers, query=query), body_key)
+        asyncio.run(gate.ingestion_caller(make_request(*headers, query=query), body_key))
 
 
 CARRIERS_OF_A_READER = [
@@ -116,7 +122,7 @@ CARRIERS_OF_A_READER = [
 @pytest.mark.parametrize(("headers", "query", "allow_query"), CARRIERS_OF_A_READER)
 def test_reader_is_admitted(gate, headers, query, allow_query):
     request = make_request(*headers, query=query)
-    assert gate.service_caller(request, allow_query=allow_query).key_id == READER[:24]
+    assert asyncio.run(gate.service_caller(request, allow_query=allow_query)).key_id == READER[:24]
 
 
 REFUSED_READERS = [
@@ -133,7 +139,7 @@ REFUSED_READERS = [
 @pytest.mark.parametrize(("headers", "query", "allow_query", "refusal"), REFUSED_READERS)
 def test_reader_is_refused(gate, headers, query, allow_query, refusal):
     with pytest.raises(refusal):
-        gate.service_caller(make_request(*headers, query=query), allow_query=allow_query)
+        asyncio.run(gate.service_caller(make_request(*headers, query=query), allow_query=allow_query))
 
 
 @pytest.mark.parametrize(
@@ -162,4 +168,4 @@ def test_no_carrier_content_does_more_than_refuse(gate, authorization, apikey, q
         lambda: gate.service_caller(request, allow_query=True),
     ):
         with pytest.raises(RequestError):
-            door()
+            asyncio.run(door())

@@ -1,6 +1,6 @@
 """Renders answers. The one function that turns an error into a body is here, so every route speaks the same wire."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -22,12 +22,19 @@ class ChunksResponse(StreamingResponse):
     """Streams a blocking generator from *thread*, and closes *held* whatever happens.
 
     A reader that leaves in the middle must not keep what the generator holds until a garbage collection comes by.
+    *recheck* is awaited before each chunk; what it raises breaks the answer off.
     """
 
     def __init__(
-        self, chunks: Iterator[bytes], *, thread: CapacityLimiter, held: AsyncExitStack, media_type: str
+        self,
+        chunks: Iterator[bytes],
+        *,
+        thread: CapacityLimiter,
+        held: AsyncExitStack,
+        media_type: str,
+        recheck: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(_from_thread(chunks, thread), media_type=media_type)
+        super().__init__(_from_thread(chunks, thread, recheck), media_type=media_type)
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,8 +42,11 @@ class ChunksResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _from_thread(chunks: Iterator[bytes], thread: CapacityLimiter) -> AsyncIterator[bytes]:
+async def _from_thread(
+    chunks: Iterator[bytes], thread: CapacityLimiter, recheck: Callable[[], Awaitable[None]]
+) -> AsyncIterator[bytes]:
     while (chunk := await to_thread.run_sync(next, chunks, None, limiter=thread)) is not None:
+        await recheck()
         yield chunk
 
 

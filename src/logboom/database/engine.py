@@ -29,11 +29,21 @@ SQLITE_PRAGMAS = (
     "PRAGMA foreign_keys = ON",
 )
 
+# A database that cannot be reached is noticed within seconds: without these a lost packet hangs a connection for hours.
+POSTGRESQL_REACHED = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8_000,
+}
+
 
 def open_database(url: str) -> Engine:
     """An engine for `sqlite:///FILE` or `postgresql+psycopg://...`. Connects later. Raises SettingsInvalid."""
     try:
-        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        reached = POSTGRESQL_REACHED if url.startswith("postgresql") else {}
+        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=reached)
     except (ArgumentError, ImportError, ValueError) as cause:
         raise SettingsInvalid("The database URL must be sqlite:///FILE or postgresql+psycopg://...") from cause
     if engine.dialect.name == "sqlite":

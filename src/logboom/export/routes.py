@@ -1,7 +1,8 @@
 """`GET /v1/export` streams JSON Lines; `GET /v2/export` gives pages."""
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, closing
+from functools import partial
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -21,16 +22,20 @@ LINES_TYPE = "application/x-ndjson"
 
 
 class ExportRoutes:
-    """Handlers of both versions. *threads* are as many as searches may run at once."""
+    """Handlers of both versions. *threads* are as many as searches may run at once.
+
+    *recheck* raises when the key of a caller does not open any more: a stream ends with it.
+    """
 
     def __init__(
         self,
         *,
         store: LineStore,
         threads: CapacityLimiter,
+        recheck: Callable[[Caller], Awaitable[None]],
         page_bytes_max: int = EXPORT_V2_PAGE_BYTES_MAX,
     ) -> None:
-        self._store, self._threads, self._page_bytes_max = store, threads, page_bytes_max
+        self._store, self._threads, self._recheck, self._page_bytes_max = store, threads, recheck, page_bytes_max
 
     async def export_lines(self, request: Request, caller: Caller) -> Response:
         """Version 1: one JSON object a row, newest first unless `prefer=head`, in constant memory."""
@@ -44,7 +49,11 @@ class ExportRoutes:
             # The first chunk comes before the status, so that what fails at once is told with its proper status.
             first = await to_thread.run_sync(next, chunks, b"", limiter=thread)
             return ChunksResponse(
-                _with_first(first, chunks), thread=thread, held=stack.pop_all(), media_type=LINES_TYPE
+                _with_first(first, chunks),
+                thread=thread,
+                held=stack.pop_all(),
+                media_type=LINES_TYPE,
+                recheck=partial(self._recheck, caller),
             )
 
     async def export_page(self, request: Request, caller: Caller) -> Response:

@@ -32,9 +32,9 @@ class IngestRoutes:
         """Accept a batch: 200 once it is on disk. A key known to be bad is refused before the body is read."""
         may_have_key_in_body = not self._gate.presents_key(request) and _has_body(request)
         if not may_have_key_in_body:
-            self._gate.ingestion_caller(request)
+            await self._gate.ingestion_caller(request, is_first_look=True)
         batch = await self._read_batch(request, is_known=not may_have_key_in_body)
-        caller = self._gate.ingestion_caller(request, body_key=clean(batch.sender.apikey) or None)
+        caller = await self._gate.ingestion_caller(request, body_key=clean(batch.sender.apikey) or None)
         envelope = parse_envelope(
             batch,
             request.query_params,

@@ -5,7 +5,8 @@ are answered differently.
 """
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 
 from starlette.requests import Request
 
@@ -21,45 +22,61 @@ SERVICE_PARAMETER = "servicekey"
 AROUND_VALUE = " \t\r\n\v\f\"'"
 
 
-def ingestion_values(request: Request, body_key: str | None = None) -> frozenset[str]:
-    """The distinct values that a sender gave, with the body's `apikey` if its reader found one."""
-    carried = [*_header_values(request, INGESTION_HEADERS), *request.query_params.getlist(INGESTION_PARAMETER)]
-    return _distinct([*carried, body_key or ""])
+class Carrier(StrEnum):
+    """Where in a request a value stood."""
+
+    HEADER = "header"
+    BASIC = "basic"
+    AUTHORIZATION = "authorization"
+    BODY = "body"
+    ADDRESS = "address"  # where proxies log it and browsers remember it
 
 
-def service_values(request: Request, *, allow_query: bool) -> frozenset[str]:
-    """The distinct values that a reader or an administrator gave; addresses count only where a client needs it."""
+# The distinct values of a request, each with the worst place it stood in.
+Carried = Mapping[str, Carrier]
+
+
+def ingestion_values(request: Request, body_key: str | None = None) -> Carried:
+    """The values that a sender gave, with the body's `apikey` if its reader found one."""
+    in_address = ((Carrier.ADDRESS, text) for text in request.query_params.getlist(INGESTION_PARAMETER))
+    return _distinct([*_header_values(request, INGESTION_HEADERS), (Carrier.BODY, body_key or ""), *in_address])
+
+
+def service_values(request: Request, *, allow_query: bool) -> Carried:
+    """The values that a reader or an administrator gave; addresses count only where a client needs it."""
     carried = list(_header_values(request, SERVICE_HEADERS))
     if allow_query:
-        carried += request.query_params.getlist(SERVICE_PARAMETER)
+        carried += ((Carrier.ADDRESS, text) for text in request.query_params.getlist(SERVICE_PARAMETER))
     return _distinct(carried)
 
 
-def any_values(request: Request) -> frozenset[str]:
-    """The distinct values of somebody who asks about their own key, of whatever kind; never from the address."""
+def any_values(request: Request) -> Carried:
+    """The values of somebody who asks about their own key, of whatever kind; never from the address."""
     return _distinct(_header_values(request, dict.fromkeys((*INGESTION_HEADERS, *SERVICE_HEADERS))))
 
 
-def _header_values(request: Request, names: Iterable[str]) -> Iterator[str]:
+def _header_values(request: Request, names: Iterable[str]) -> Iterator[tuple[Carrier, str]]:
     for name in names:
-        yield from request.headers.getlist(name)
+        for text in request.headers.getlist(name):
+            yield Carrier.HEADER, text
     for text in request.headers.getlist("authorization"):
         yield _authorization_value(text)
 
 
-def _distinct(carried: Iterable[str]) -> frozenset[str]:
+def _distinct(carried: Iterable[tuple[Carrier, str]]) -> Carried:
     """Equal duplicates are one value (logdna-go sends header and body member); an empty carrier carries nothing."""
-    return frozenset(value for value in (text.strip(AROUND_VALUE) for text in carried) if value)
+    stripped = ((text.strip(AROUND_VALUE), carrier) for carrier, text in carried)
+    return {value: carrier for value, carrier in stripped if value}
 
 
-def _authorization_value(text: str) -> str:
+def _authorization_value(text: str) -> tuple[Carrier, str]:
     # Mezmo: `Token` carries a key as well as an access token; some senders leave the scheme out. mezmo-api 2.2
     scheme, _, rest = text.strip().partition(" ")
     if scheme.lower() == "basic":
-        return _basic_value(rest.strip())
+        return Carrier.BASIC, _basic_value(rest.strip())
     if scheme.lower() in {"token", "bearer"}:
-        return rest
-    return text
+        return Carrier.AUTHORIZATION, rest
+    return Carrier.AUTHORIZATION, text
 
 
 def _basic_value(encoded: str) -> str:

@@ -1,4 +1,4 @@
-"""Admits or refuses a request by the key it carries. Memory only: no request waits for the database here.
+"""Admits or refuses a request by the key it carries, from memory that is known to be fresh (`feed.py`).
 
 Nothing of the key is repeated in an error, and why a key is refused is told only where its value was known: who holds
 it may know. Several carriers are fine as long as they agree; two different values leave open who is asking, so neither
@@ -10,87 +10,128 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from logboom.errors import KeyHeld, KeyRefused, LogboomError, MissingCredentials, NotAuthorized, WrongKeyKind
-from logboom.keys.credentials import any_values, ingestion_values, service_values
+from logboom.keys.credentials import Carried, Carrier, any_values, ingestion_values, service_values
+from logboom.keys.feed import Feed
 from logboom.keys.key import Caller, KeyKind
-from logboom.keys.keyring import Keyring
-from logboom.keys.verdict import Refusal, Refused
+from logboom.keys.keyring import Keyring, is_plausible
+from logboom.keys.verdict import FINAL, Refusal, Refused
 
 WRONG_DOOR = "This is a service key. Send lines with an ingestion key."
 
+OnAdmitted = Callable[[Request, Caller, Carrier], None]
+OnRefused = Callable[[Request, Refused, Carrier], None]
 
-def _tell_nobody(_refused: Refused) -> None:
-    """What stands where nobody wants to know of refusals."""
+
+def _tell_nobody(_request: Request, _found: Caller | Refused, _carrier: Carrier) -> None:
+    """What stands where nobody wants to know."""
 
 
 class Gate:
     """Two doors: one for those who send lines, one for those who read and configure.
 
-    *on_refused* is told when a known key is refused, in the middle of the request: it must not wait for anything.
+    *on_admitted* is told of each key that opens, *on_refused* when a known one does not, both in the middle of the
+    request: they must not wait for anything.
     """
 
     def __init__(
         self,
         keyring: Keyring,
+        feed: Feed,
         *,
         now_ms: Callable[[], int],
-        on_refused: Callable[[Refused], None] = _tell_nobody,
+        on_admitted: OnAdmitted = _tell_nobody,
+        on_refused: OnRefused = _tell_nobody,
     ) -> None:
-        self._keyring, self._now_ms, self._on_refused = keyring, now_ms, on_refused
+        self._keyring, self._feed, self._now_ms = keyring, feed, now_ms
+        self._on_admitted, self._on_refused = on_admitted, on_refused
 
-    def ingestion_caller(self, request: Request, body_key: str | None = None) -> Caller:
-        """Who sends. *body_key* is the body's `apikey`.
+    async def ingestion_caller(
+        self, request: Request, body_key: str | None = None, *, is_first_look: bool = False
+    ) -> Caller:
+        """Who sends. *body_key* is the body's `apikey`; at a *first look*, before the body is read, nobody is told.
 
-        Raises MissingCredentials (401), KeyRefused (403), and KeyHeld (504), on which senders keep their lines.
+        Raises MissingCredentials (401), KeyRefused (403), KeyHeld and Unavailable (504), on which senders keep their
+        lines.
         """
         values = ingestion_values(request, body_key)
         if not values:
             raise MissingCredentials
-        found = self._find(values)
+        found = await self._find(values)
         # Mezmo: a service key does not open the ingester; it is told the same as an unknown one. mezmo-api 24 Q12
         if found is None:
             raise KeyRefused
         if _caller(found).kind is not KeyKind.INGESTION:
             raise KeyRefused(reason=WRONG_DOOR)
-        return self._admit(found, KeyRefused)
+        return self._admit(request, found, values, KeyRefused, is_told=not is_first_look)
 
-    def service_caller(self, request: Request, *, allow_query: bool = False) -> Caller:
-        """Who reads or configures. Raises NotAuthorized (401), WrongKeyKind (403) and KeyHeld (504).
+    async def service_caller(self, request: Request, *, allow_query: bool = False) -> Caller:
+        """Who reads or configures. Raises NotAuthorized (401), WrongKeyKind (403), KeyHeld and Unavailable (504).
 
         *allow_query* also accepts `?servicekey=`, for the one old route whose client cannot do otherwise: addresses
         end up in logs.
         """
-        found = self._find(service_values(request, allow_query=allow_query))
+        values = service_values(request, allow_query=allow_query)
+        found = await self._find(values)
         # Mezmo: 401 when the key cannot be used at all, 403 when it is known but not allowed. mezmo-api 2.3, 24 Q2
         if found is None:
             raise NotAuthorized
         if _caller(found).kind is not KeyKind.SERVICE:
             raise WrongKeyKind
-        return self._admit(found, NotAuthorized)
+        return self._admit(request, found, values, NotAuthorized)
 
-    def any_caller(self, request: Request) -> Caller:
+    async def any_caller(self, request: Request) -> Caller:
         """Whoever asks about themselves, with a key of any kind. Raises NotAuthorized (401) and KeyHeld (504)."""
-        found = self._find(any_values(request))
+        values = any_values(request)
+        found = await self._find(values)
         if found is None:
             raise NotAuthorized
-        return self._admit(found, NotAuthorized)
+        return self._admit(request, found, values, NotAuthorized)
+
+    async def recheck(self, caller: Caller) -> None:
+        """Whether a *caller* of long work is still welcome. Raises NotAuthorized, KeyHeld and Unavailable."""
+        await self._feed.ensure()
+        found = self._keyring.judge(caller, self._now_ms())
+        if not isinstance(found, Caller):
+            raise NotAuthorized if found is None else _error_of(found, NotAuthorized)
 
     def presents_key(self, request: Request) -> bool:
         """Whether a sender gave any key outside of the body, good or bad."""
         return bool(ingestion_values(request))
 
-    def _find(self, values: frozenset[str]) -> Caller | Refused | None:
+    async def _find(self, values: Carried) -> Caller | Refused | None:
         if len(values) != 1:
             return None
         (value,) = values
+        await self._feed.ensure()
+        found = self._keyring.authenticate(value, self._now_ms())
+        if isinstance(found, Caller) or not is_plausible(value) or (found and found.refusal in FINAL):
+            return found
+        # A refusal makes clients throw lines away, so it is said only when the database has nothing newer to say.
+        await self._feed.ensure_newer()
         return self._keyring.authenticate(value, self._now_ms())
 
-    def _admit(self, found: Caller | Refused, refusal: type[LogboomError]) -> Caller:
+    def _admit(
+        self,
+        request: Request,
+        found: Caller | Refused,
+        values: Carried,
+        refusal: type[LogboomError],
+        *,
+        is_told: bool = True,
+    ) -> Caller:
+        (carrier,) = values.values()
         if isinstance(found, Caller):
+            if is_told:
+                self._on_admitted(request, found, carrier)
             return found
-        self._on_refused(found)
-        if found.refusal is Refusal.HELD:
-            raise KeyHeld(found.retry_after_s or 1, reason=found.refusal.value)
-        raise refusal(reason=found.refusal.value)
+        self._on_refused(request, found, carrier)
+        raise _error_of(found, refusal)
+
+
+def _error_of(refused: Refused, refusal: type[LogboomError]) -> LogboomError:
+    if refused.refusal is Refusal.HELD:
+        return KeyHeld(refused.retry_after_s or 1, reason=refused.refusal.value)
+    return refusal(reason=refused.refusal.value)
 
 
 def _caller(found: Caller | Refused) -> Caller:

@@ -5,6 +5,7 @@ tombstones, so that their later use can be named to who holds them.
 """
 
 from collections.abc import Mapping
+from threading import Lock
 
 from logboom.keys.formats import is_broken
 from logboom.keys.key import Caller
@@ -16,46 +17,63 @@ from logboom.limits import KEY_VALUE_CHARACTERS_MAX, KEY_VALUE_CHARACTERS_MIN
 class Keyring:
     """The standing of every value by its digest.
 
-    Any thread may authenticate at any time. Writers come one at a time (`Keys` sees to it), and the change of one value
-    is one step that a reader sees whole or not at all.
+    Any thread may authenticate at any time, without a lock: the change of one value is one step that a reader sees
+    whole or not at all. Several may bring news of one key; the newest revision counts, in whatever order they come.
     """
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._standings: dict[bytes, Standing] = {}
         self._digests: dict[str, frozenset[bytes]] = {}
+        self._revisions: dict[str, int] = {}
+        self._writing = Lock()
 
     def authenticate(self, value: str, now_ms: int) -> Caller | Refused | None:
         """Who holds *value*, or why it is refused; None when nobody does.
 
         What cannot be a key, or is a native one with a mistake in it, is nobody's before any hashing.
         """
-        if not KEY_VALUE_CHARACTERS_MIN <= len(value) <= KEY_VALUE_CHARACTERS_MAX or not value.isascii():
-            return None
-        if is_broken(value):
+        if not is_plausible(value):
             return None
         standing = self._standings.get(self._vault.digest(value))
         return None if standing is None else decide(standing, now_ms)
+
+    def judge(self, caller: Caller, now_ms: int) -> Caller | Refused | None:
+        """What has become of a *caller* who was admitted earlier; None when its key is not known any more."""
+        for digest in self._digests.get(caller.key_id, ()):
+            standing = self._standings.get(digest)
+            if standing is not None and standing.caller.generation == caller.generation:
+                return decide(standing, now_ms)
+        return None
 
     def replace(self, standings: Mapping[bytes, Standing]) -> None:
         """Hold *standings* (by digest) and nothing else."""
         digests: dict[str, set[bytes]] = {}
         for digest, standing in standings.items():
             digests.setdefault(standing.caller.key_id, set()).add(digest)
-        self._standings = dict(standings)
-        self._digests = {key_id: frozenset(own) for key_id, own in digests.items()}
+        with self._writing:
+            self._standings = dict(standings)
+            self._digests = {key_id: frozenset(own) for key_id, own in digests.items()}
+            self._revisions = {standing.caller.key_id: standing.revision for standing in standings.values()}
 
-    def put(self, key_id: str, standings: Mapping[bytes, Standing]) -> None:
-        """Hold *standings* as all that is known of one key; none forgets it."""
-        before = self._digests.get(key_id, frozenset())
-        self._standings.update(standings)
-        for digest in before - standings.keys():
-            self._standings.pop(digest, None)
-        if standings:
+    def put(self, key_id: str, standings: Mapping[bytes, Standing], revision: int) -> None:
+        """Hold *standings* as all that is known of one key, unless a newer *revision* is known; none forgets it."""
+        with self._writing:
+            if revision < self._revisions.get(key_id, 0):
+                return
+            self._revisions[key_id] = revision
+            before = self._digests.get(key_id, frozenset())
+            self._standings.update(standings)
+            for digest in before - standings.keys():
+                self._standings.pop(digest, None)
             self._digests[key_id] = frozenset(standings)
-        else:
-            self._digests.pop(key_id, None)
 
     def __len__(self) -> int:
         """How many values are known, tombstones included."""
         return len(self._standings)
+
+
+def is_plausible(value: str) -> bool:
+    """Whether *value* could be somebody's at all."""
+    is_fitting = KEY_VALUE_CHARACTERS_MIN <= len(value) <= KEY_VALUE_CHARACTERS_MAX and value.isascii()
+    return is_fitting and not is_broken(value)

@@ -5,7 +5,6 @@ A created key opens doors as soon as its creator is told of it, a deleted one is
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection
@@ -43,9 +42,10 @@ class Keys:
 
     *on_change* is called with every change inside its transaction; when it raises, nothing has happened. *on_reveal* is
     called whenever a value that was kept leaves the server again. *random_hex* is `secrets.token_hex` or its like.
+    *following* has connections of its own for `catch_up`, so that no number of waiting requests keeps news out.
 
-    The lock makes "commit, then tell the keyring" one step. Without it a key that is created and deleted by two
-    requests at once could enter the keyring after it has left, and would open doors until the next start.
+    Two requests that change one key at once may tell the keyring in the wrong order; the number that each change has
+    from the database keeps the older one from counting.
     """
 
     def __init__(
@@ -58,31 +58,46 @@ class Keys:
         random_hex: Callable[[int], str],
         on_change: Callable[[Connection, KeyChange], None] = _tell_nobody,
         on_reveal: Callable[[Key, Actor], None] = _tell_nobody_of_reveals,
+        following: KeyRepository | None = None,
     ) -> None:
         self._repository = repository
+        self._following = following or repository
         self._keyring = keyring
         self._now_ms = now_ms
         self._random_hex = random_hex
         self._on_change = on_change
         self._on_reveal = on_reveal
         self._answers = Answers(vault, now_ms=now_ms)
+        self.seen_seq = 0  # the newest change that the keyring knows of
         self._imports = Allowance(IMPORTS_PER_HOUR_MAX, now_ms=now_ms)
-        self._changing = Lock()
 
     # -- the memory of this process ------------------------------------------------------------------------------------
 
     def load(self) -> tuple[str, ...]:
         """Fill the keyring. Returns the ids of keys left out because somebody altered their rows; say so loudly."""
         self.end_lapsed_overlaps()
-        with self._changing, self._repository.reading() as connection:
+        with self._repository.reading() as connection:
+            self.seen_seq = self._repository.newest_seq(connection)
             snapshot = self._repository.snapshot(connection, since_ms=self._now_ms() - TOMBSTONE_MS)
-            self._keyring.replace(snapshot.standings)
+        self._keyring.replace(snapshot.standings)
         return snapshot.altered_key_ids
 
-    def reload(self, key_id: str) -> None:
-        """Learn anew what the database says of one key, because another server has changed it."""
-        with self._changing, self._repository.reading() as connection:
-            self._keyring.put(key_id, self._standings(connection, key_id))
+    def catch_up(self) -> int:
+        """Learn what was changed since the last time, by whatever server; returns the number of the newest change.
+
+        For one thread, the feed's. Raises Unavailable.
+        """
+        with self._following.reading() as connection:
+            # First the number, then the keys: what is changed between the two is read now and once more.
+            seq = self._following.newest_seq(connection)
+            if seq == self.seen_seq:
+                return seq
+            since_ms = self._now_ms() - TOMBSTONE_MS
+            snapshot = self._following.snapshot(connection, since_ms=since_ms, after_seq=self.seen_seq)
+        for key_id, standings in snapshot.by_key().items():
+            self._keyring.put(key_id, standings, snapshot.revisions[key_id])
+        self.seen_seq = seq
+        return seq
 
     def end_lapsed_overlaps(self) -> None:
         """Forget the old values whose overlap has ended. They are refused already; this takes them out of the rows."""
@@ -208,9 +223,9 @@ class Keys:
     def enable(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
         return self._change(account_id, key_id, KeyAction.ENABLED, actor, lambda _, key, __: life.enabled(key))
 
-    def delete(self, account_id: str, key_id: str, *, actor: Actor = SYSTEM) -> None:
+    def delete(self, account_id: str, key_id: str, *, actor: Actor = SYSTEM) -> Key:
         """Free the key's slot and forget its values; the key is refused when this returns. Raises NotFound."""
-        self._change(account_id, key_id, KeyAction.DELETED, actor, self._delete, is_opened=False)
+        return self._change(account_id, key_id, KeyAction.DELETED, actor, self._delete, is_opened=False)
 
     def rotate(
         self,
@@ -232,13 +247,13 @@ class Keys:
             if once and (kept := self._answers.find(connection, account_id, once, wrapped)):
                 answered.append(kept)
                 return key
-            answered.append(self._rotate(connection, key, now_ms, overlap_ms=overlap_ms, wrapped=wrapped))
+            after = self._rotate(connection, key, now_ms, overlap_ms=overlap_ms, wrapped=wrapped)
             if once:
-                self._answers.keep(connection, answered[0], once, wrapped)
-            return answered[0]
+                self._answers.keep(connection, after, once, wrapped)
+            return after
 
-        self._change(account_id, key_id, KeyAction.ROTATED, actor, rule)
-        return answered[0]
+        key = self._change(account_id, key_id, KeyAction.ROTATED, actor, rule)
+        return answered[0] if answered else key
 
     def end_overlap(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
         """End the old value now. Nothing happens when there is none."""
@@ -272,17 +287,17 @@ class Keys:
         self, account_id: str, key_id: str, action: KeyAction, actor: Actor, rule: Rule, *, is_opened: bool = True
     ) -> Key:
         """Do what *rule* says to the key as it is once it is locked, tell of it, commit, and tell the keyring."""
-        with self._changing:
-            with self._repository.writing() as connection:
-                row = self._repository.lock(connection, account_id, key_id, is_opened=is_opened)
-                now_ms = self._now_ms()
-                before = row.at(now_ms)
-                after = rule(connection, before, now_ms)
-                if after is not before:
-                    self._repository.update(connection, after)
-                    self._tell(connection, action, before=before, after=after, actor=actor)
-                standings = self._standings(connection, key_id)
-            self._keyring.put(key_id, standings)
+        with self._repository.writing() as connection:
+            row = self._repository.lock(connection, account_id, key_id, is_opened=is_opened)
+            now_ms = self._now_ms()
+            before = row.at(now_ms)
+            after = rule(connection, before, now_ms)
+            if after is not before:
+                self._repository.update(connection, after)
+                after = self._repository.number_change(connection, after)
+                self._tell(connection, action, before=before, after=after, actor=actor)
+            standings = self._standings(connection, key_id)
+        self._keyring.put(key_id, standings, after.revision)
         return after
 
     def _insert(
@@ -292,8 +307,7 @@ class Keys:
         wrapped = self._data_key(key.account_id)
         for _ in range(RACES_MAX):
             try:
-                with self._changing:
-                    return self._insert_once(key, action, actor, once, wrapped=wrapped)
+                return self._insert_once(key, action, actor, once, wrapped=wrapped)
             except IntegrityError as cause:  # the slot was taken at the same moment, or the value at any
                 if self._is_taken(key.value or ""):
                     raise if_taken from cause
@@ -306,9 +320,10 @@ class Keys:
             self._repository.insert(connection, key, key.value or "", wrapped)
             if once:
                 self._answers.keep(connection, key, once, wrapped)
+            key = self._repository.number_change(connection, key)
             self._tell(connection, action, before=None, after=key, actor=actor)
             standings = self._standings(connection, key.id)
-        self._keyring.put(key.id, standings)
+        self._keyring.put(key.id, standings, key.revision)
         return key
 
     def _rotate(self, connection: Connection, key: Key, now_ms: int, *, overlap_ms: int, wrapped: bytes) -> Key:

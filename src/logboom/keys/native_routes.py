@@ -1,6 +1,7 @@
 """`/api/keys`: the whole life of a key. Every success is exactly 200, as everywhere in this server.
 
-A value leaves only when it was just minted, or when it is asked for by `?reveal=1` and its mode allows that.
+A value leaves only when it was just minted, or when it is asked for by `?reveal=1` and its mode allows that. With
+`?wait=1` a change is answered when every server on the same database has seen it.
 """
 
 from collections.abc import Callable
@@ -18,14 +19,15 @@ from logboom.keys.allowance import Allowance
 from logboom.keys.answers import Once
 from logboom.keys.key import Caller, Key, KeyState
 from logboom.keys.keys import Keys
+from logboom.keys.nodes import Nodes
 from logboom.limits import CONFIG_BODY_BYTES_MAX, EXPOSED_REPORTS_PER_HOUR_MAX
 
 
 class NativeKeyRoutes:
     """Handlers of every address below `/api/keys`. Another account's key is answered as an absent one."""
 
-    def __init__(self, keys: Keys, *, now_ms: Callable[[], int]) -> None:
-        self._keys, self._now_ms = keys, now_ms
+    def __init__(self, keys: Keys, nodes: Nodes, *, now_ms: Callable[[], int]) -> None:
+        self._keys, self._nodes, self._now_ms = keys, nodes, now_ms
         self._reports = Allowance(EXPOSED_REPORTS_PER_HOUR_MAX, now_ms=now_ms)
 
     async def list_keys(self, request: Request, caller: Caller) -> Response:
@@ -36,7 +38,7 @@ class NativeKeyRoutes:
         body = await read_body(request, CONFIG_BODY_BYTES_MAX)
         new, once, actor = wire.parse_new_key(body), _once(request, body), actor_of(request, caller)
         key = await run_in_threadpool(self._keys.create_key, caller.account_id, new, actor=actor, once=once)
-        return self._answer(key, with_value=True)
+        return await self._answer_change(request, key, with_value=True)
 
     async def import_key(self, request: Request, caller: Caller) -> Response:
         brought = wire.parse_import(await read_body(request, CONFIG_BODY_BYTES_MAX))
@@ -44,7 +46,7 @@ class NativeKeyRoutes:
         key = await run_in_threadpool(
             self._keys.import_key, caller.account_id, brought.kind, brought.value, name=brought.name, actor=actor
         )
-        return self._answer(key)
+        return await self._answer_change(request, key)
 
     async def get_key(self, request: Request, caller: Caller) -> Response:
         key_id = request.path_params["key_id"]
@@ -64,8 +66,8 @@ class NativeKeyRoutes:
 
     async def delete_key(self, request: Request, caller: Caller) -> Response:
         key_id = request.path_params["key_id"]
-        await run_in_threadpool(self._keys.delete, caller.account_id, key_id, actor=actor_of(request, caller))
-        return json_response(wire.render_deleted(key_id, caller))
+        key = await run_in_threadpool(self._keys.delete, caller.account_id, key_id, actor=actor_of(request, caller))
+        return json_response(wire.render_deleted(key_id, caller) | await self._seen(request, key))
 
     async def rotate_key(self, request: Request, caller: Caller) -> Response:
         body = await read_body(request, CONFIG_BODY_BYTES_MAX)
@@ -77,7 +79,7 @@ class NativeKeyRoutes:
             actor=actor_of(request, caller),
             once=_once(request, body),
         )
-        return self._answer(key, with_value=True)
+        return await self._answer_change(request, key, with_value=True)
 
     async def hold_key(self, request: Request, caller: Caller) -> Response:
         for_ms = wire.parse_hold_ms(await read_body(request, CONFIG_BODY_BYTES_MAX))
@@ -111,7 +113,8 @@ class NativeKeyRoutes:
     ) -> Response:
         key_id = request.path_params["key_id"]
         actor = actor_of(request, caller)
-        return self._answer(await run_in_threadpool(change, caller.account_id, key_id, *arguments, actor=actor))
+        key = await run_in_threadpool(change, caller.account_id, key_id, *arguments, actor=actor)
+        return await self._answer_change(request, key)
 
     def _list(self, account_id: str, wanted: wire.KeyFilter) -> dict[str, object]:
         is_live = wanted.state is not KeyState.DELETED
@@ -119,6 +122,16 @@ class NativeKeyRoutes:
         fitting = [*islice((key for key in keys if wanted.fits(key)), wanted.limit + 1)]
         page = fitting[: wanted.limit]
         return wire.render_keys(page, self._now_ms(), after_id=page[-1].id if len(fitting) > len(page) else None)
+
+    async def _answer_change(self, request: Request, key: Key, *, with_value: bool = False) -> Response:
+        rendered = wire.render_key(key, self._now_ms(), with_value=with_value)
+        return json_response(rendered | await self._seen(request, key))
+
+    async def _seen(self, request: Request, key: Key) -> dict[str, object]:
+        """Which servers have seen the change, if the request wants to wait for them."""
+        if request.query_params.get("wait") != "1":
+            return {}
+        return wire.render_seen(await run_in_threadpool(self._nodes.wait_for, key.revision))
 
     def _answer(self, key: Key, *, with_value: bool = False) -> Response:
         return json_response(wire.render_key(key, self._now_ms(), with_value=with_value))

@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from logboom.errors import Detail, ValidationFailed
 from logboom.keys import life
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, NewKey, Reveal, is_key_id
+from logboom.keys.nodes import Seen
 from logboom.keys.verdict import Refused, Standing, decide
 from logboom.keys.wire import parse_kind_filter, parse_object
 from logboom.limits import (
@@ -166,6 +167,12 @@ def render_deleted(key_id: str, caller: Caller) -> dict[str, object]:
 def render_exposed() -> dict[str, object]:
     """The same for every value: the answer tells nobody whether it was a key."""
     return {"message": "If this was the value of a key, it is refused from now on."}
+
+
+def render_seen(seen: Seen) -> dict[str, object]:
+    """Which servers know of a change; those that are missing refuse or ask until they do."""
+    members = {"servers": seen.names, "missing": seen.missing, "waited_ms": seen.waited_ms}
+    return {"seen": {"all": not seen.missing} | members}
 
 
 def _standing_members(key: Key, now_ms: int) -> dict[str, object]:

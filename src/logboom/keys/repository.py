@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, text, update
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import data_keys, key_values, keys
+from logboom.database.tables import data_keys, key_values, keyring_state, keys
 from logboom.errors import Detail, KeyLimitReached, NotFound
 from logboom.keys.formats import mask
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, Reveal, is_key_id
@@ -25,13 +25,27 @@ from logboom.keys.verdict import Standing
 
 ACTIVE, RETIRING, DEAD = "active", "retiring", "dead"
 
+# Sent with the commit of the transaction, never before. PostgreSQL only: SQLite's readers see a commit by themselves.
+NOTIFY = text("SELECT pg_notify('logboom_keys', CAST(:seq AS text))")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What opens doors or is refused by name, by digest, and the ids of keys whose rows were altered from outside."""
+    """What opens doors or is refused by name, by digest, and the ids of keys whose rows were altered from outside.
+
+    *revisions* has every key that was read, the altered ones and those without any value worth knowing too.
+    """
 
     standings: Mapping[bytes, Standing]
     altered_key_ids: tuple[str, ...]
+    revisions: Mapping[str, int]
+
+    def by_key(self) -> Mapping[str, Mapping[bytes, Standing]]:
+        """The standings of every key that was read; none of one that was altered."""
+        found: dict[str, dict[bytes, Standing]] = {key_id: {} for key_id in self.revisions}
+        for digest, standing in self.standings.items():
+            found[standing.caller.key_id][digest] = standing
+        return found
 
 
 class KeyRepository:
@@ -62,6 +76,24 @@ class KeyRepository:
         fixed |= {"created_by": key.created_by, "format": key.format.value}
         connection.execute(insert(keys).values(slot=slot, **fixed, **_changing_columns(key)))
         self.insert_value(connection, key, value, wrapped)
+
+    def number_change(self, connection: Connection, key: Key) -> Key:
+        """Give the change its number, in the order of commits: the row that counts is held until the transaction ends.
+
+        Call it after every statement that may wait for another row, and before the audit log's. The commit wakes
+        whoever listens.
+        """
+        counted = update(keyring_state).values(seq=keyring_state.c.seq + 1).returning(keyring_state.c.seq)
+        seq: int = connection.execute(counted).scalar_one()
+        connection.execute(update(keys).where(keys.c.id == key.id).values(revision=seq))
+        if connection.dialect.name == "postgresql":
+            connection.execute(NOTIFY, {"seq": seq})
+        return replace(key, revision=seq)
+
+    def newest_seq(self, connection: Connection) -> int:
+        """The number of the newest change of any key."""
+        seq: int = connection.execute(select(keyring_state.c.seq)).scalar_one()
+        return seq
 
     def insert_value(self, connection: Connection, key: Key, value: str, wrapped: bytes) -> None:
         """Add the active value of the key's generation."""
@@ -143,8 +175,12 @@ class KeyRepository:
         for row in connection.execute(_rows().where(*conditions)):
             yield self._open(row)
 
-    def snapshot(self, connection: Connection, *, since_ms: int, key_id: str | None = None) -> Snapshot:
-        """What the keyring may know of one key or of every key: live values, and those that ended *since_ms*.
+    def snapshot(
+        self, connection: Connection, *, since_ms: int, key_id: str | None = None, after_seq: int | None = None
+    ) -> Snapshot:
+        """What the keyring may know: live values, and those that ended *since_ms*.
+
+        Of one key, of the keys that were changed *after_seq*, or of every key.
 
         A live value is believed only when its sealed form opens in its place and has the digest beside it: who can
         write to the database, but does not know the master secret, can neither plant a value nor move one to another
@@ -153,15 +189,19 @@ class KeyRepository:
         rows = _value_rows().where((key_values.c.state != DEAD) | (key_values.c.valid_until_ms > since_ms))
         if key_id is not None:
             rows = rows.where(keys.c.id == key_id)
+        if after_seq is not None:
+            rows = rows.where(keys.c.revision > after_seq)
         standings: dict[bytes, Standing] = {}
         altered: set[str] = set()
+        revisions: dict[str, int] = {}
         for row in connection.execute(rows):
+            revisions[row.id] = row.revision
             if row.value_state == DEAD or self._is_sound(row):
                 standings[row.digest] = _standing(row)
             else:
                 altered.add(row.id)
         believed = {digest: known for digest, known in standings.items() if known.caller.key_id not in altered}
-        return Snapshot(standings=believed, altered_key_ids=tuple(sorted(altered)))
+        return Snapshot(standings=believed, altered_key_ids=tuple(sorted(altered)), revisions=revisions)
 
     def lapsed(self, connection: Connection, now_ms: int) -> list[tuple[str, str]]:
         """Account and id of the keys whose old value has come to its end and is still kept."""
@@ -299,6 +339,7 @@ def _key(row: Row[Any]) -> Key:
         is_imported=row.is_imported,
         generation=row.generation,
         retiring_until_ms=row.retiring_until_ms,
+        revision=row.revision,
     )
 
 
@@ -310,6 +351,7 @@ def _standing(row: Row[Any]) -> Standing:
         not_before_ms=row.not_before_ms,
         expires_at_ms=row.expires_at_ms,
         valid_until_ms=row.valid_until_ms,
+        revision=row.revision,
     )
 
 

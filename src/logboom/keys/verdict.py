@@ -22,6 +22,9 @@ class Refusal(StrEnum):
     HELD = "The key is on hold for a while."
 
 
+# Nobody can take these back, so memory that is a moment old cannot be wrong about them.
+FINAL: Final = frozenset({Refusal.DELETED, Refusal.RETIRED})
+
 REFUSED_STATES: Final = {KeyState.DELETED: Refusal.DELETED, KeyState.DISABLED: Refusal.DISABLED}
 
 
@@ -35,6 +38,7 @@ class Standing:
     not_before_ms: int | None = None
     expires_at_ms: int | None = None
     valid_until_ms: int | None = None
+    revision: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
