@@ -6,6 +6,8 @@ Read it top down to see what Logboom is made of. Nothing else builds these parts
 import fcntl
 import os
 import secrets
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +30,9 @@ from logboom.asgi.document import JsonDocument
 from logboom.asgi.edge import Edge
 from logboom.asgi.health import HealthRoutes
 from logboom.asgi.routing import Access, Endpoint, Route, addresses
+from logboom.audit.clerk import Clerk
+from logboom.audit.heads import Heads
+from logboom.audit.lines import AuditLines
 from logboom.audit.repository import AuditLog
 from logboom.audit.routes import AuditRoutes
 from logboom.bootstrap import Bootstrap, FirstStart
@@ -69,6 +74,7 @@ class Parts:
     registry: CollectorRegistry
     accounts: AccountRepository
     audit: AuditLog
+    clerk: Clerk
     keys: Keys
     following: Following
     gate: Gate
@@ -87,10 +93,12 @@ class Parts:
         """Begin what runs beside the requests."""
         self.following.start()
         self.mill.start()
+        self.clerk.start()
 
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""
         self.following.stop()
+        self.clerk.stop()
         self.mill.stop()
         self.spool.close()
         self.store.close()
@@ -102,7 +110,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
     ingest = IngestRoutes(gate=parts.gate, spool=parts.spool, now_ms=now_ms, lines=parts.metrics.accepted_lines)
     keys = KeyRoutes(parts.keys)
-    audit = AuditRoutes(parts.audit)
+    audit = AuditRoutes(parts.audit, check_key=partial(parts.keys.get, is_live=False))
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
     export = ExportRoutes(store=parts.store, threads=turns, recheck=parts.gate.recheck)
     search = SearchRoutes(store=parts.store, threads=turns)
@@ -137,6 +145,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("GET", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.get_key)),
         Route("PATCH", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.edit_key)),
         Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.delete_key)),
+        Route("GET", "/api/keys/{key_id}/events", Access.SERVICE_KEY, service(audit.list_key_events)),
         Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, service(native.rotate_key)),
         Route("POST", "/api/keys/{key_id}/end-overlap", Access.SERVICE_KEY, service(native.end_overlap)),
         Route("POST", "/api/keys/{key_id}/hold", Access.SERVICE_KEY, service(native.hold_key)),
@@ -161,7 +170,8 @@ def open_parts(settings: Settings) -> Parts:
     members = MemberRepository(database, hasher=PasswordHasher(), now_ms=now_ms, random_hex=secrets.token_hex)
     keyring = Keyring(vault)
     repository = KeyRepository(database, vault)
-    audit = AuditLog(database, vault.sign_audit, now_ms)
+    audit_grew = threading.Event()
+    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: audit_grew.set())
     audit.begin()
     records = KeyRecords(audit, now_ms=now_ms)
     keys = Keys(
@@ -204,6 +214,7 @@ def open_parts(settings: Settings) -> Parts:
         registry=registry,
         accounts=accounts,
         audit=audit,
+        clerk=_clerk(audit, spool, woken=audit_grew),
         keys=keys,
         following=following,
         gate=Gate(keyring, following.feed, now_ms=now_ms),
@@ -213,6 +224,12 @@ def open_parts(settings: Settings) -> Parts:
         mill=mill,
         metrics=metrics,
     )
+
+
+def _clerk(audit: AuditLog, spool: Spool, *, woken: threading.Event) -> Clerk:
+    heads = Heads(audit, now_ms=now_ms)
+    lines = AuditLines(audit, spool, host=socket.gethostname(), now_ms=now_ms)
+    return Clerk([heads.tell_daily, lines.bring], last=heads.tell, woken=woken)
 
 
 def make_server(parts: Parts) -> ASGIApp:

@@ -54,10 +54,19 @@ def test_no_value_is_in_the_log(tester):
     assert tester.service_key not in tester.get("/api/audit").text
 
 
+def test_a_key_tells_of_itself_even_when_it_is_deleted(tester):
+    key_id = ask(tester, "POST", "/v1/config/keys?type=ingestion")["id"]
+    ask(tester, "DELETE", f"/api/keys/{key_id}")
+    found = ask(tester, "GET", f"/api/keys/{key_id}/events")
+    assert [event["action"] for event in found["events"]] == ["key.deleted", "key.created"]
+    assert found["events"] == events(tester, key=key_id)
+
+
 def test_another_accounts_events_look_absent(make_tester):
     one, other = make_tester(), make_tester()
     key_id = ask(one, "POST", "/v1/config/keys?type=ingestion")["id"]
     assert events(other, key=key_id) == []
+    assert other.get(f"/api/keys/{key_id}/events").status_code == 404
 
 
 def test_the_chain_is_proven(tester):
@@ -65,7 +74,7 @@ def test_the_chain_is_proven(tester):
     assert ask(tester, "GET", "/api/audit/verify")["ok"] is True
 
 
-@pytest.mark.parametrize("path", ["/api/audit", "/api/audit/verify"])
+@pytest.mark.parametrize("path", ["/api/audit", "/api/audit/verify", f"/api/keys/{'0' * 24}/events"])
 def test_only_a_service_key_reads_the_log(tester, path):
     assert tester.client.get(path).status_code == 401
     assert tester.client.get(path, headers={"servicekey": tester.ingestion_key}).status_code == 403

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from logboom.asgi.routing import Access, Route, addresses
 from logboom.audit.event import Action
 from logboom.audit.routes import AuditRoutes
-from logboom.errors import ValidationFailed
+from logboom.errors import NotFound, ValidationFailed
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,11 @@ def log(database_url):
 
 @pytest.fixture
 def ask(log):
-    routes = AuditRoutes(log)
+    def check_key(account_id, key_id):
+        if (account_id, key_id) != (ACCOUNT_ID, KEY_ID):
+            raise NotFound
+
+    routes = AuditRoutes(log, check_key=check_key)
 
     def of_caller(answer):
         return lambda request: answer(request, Reader(request.headers["account"]))
@@ -35,6 +39,7 @@ def ask(log):
     table = [
         Route("GET", "/api/audit", Access.SERVICE_KEY, of_caller(routes.list_events)),
         Route("GET", "/api/audit/verify", Access.SERVICE_KEY, of_caller(routes.verify_chain)),
+        Route("GET", "/api/audit/keys/{key_id}", Access.SERVICE_KEY, of_caller(routes.list_key_events)),
     ]
     with TestClient(Router(addresses(table))) as client:
         yield lambda path="", account=ACCOUNT_ID: client.get(f"/api/audit{path}", headers={"account": account}).json()
@@ -54,9 +59,33 @@ def test_an_account_reads_its_own_events_page_by_page(log, ask):
     assert ask("?action=key.created") == ask(account="f" * 10) == {"events": [], "next": None}
 
 
+def test_events_are_read_in_the_other_order_too(log, ask):
+    log.record_all([make_event()] * 3)
+    first = ask("?prefer=head&limit=2")
+    second = ask(f"?prefer=head&after={first['next']}")
+    assert [event["seq"] for event in first["events"] + second["events"]] == [2, 3, 4]
+    assert (first["next"], second["next"]) == (3, None)
+    assert [event["seq"] for event in ask("?prefer=tail")["events"]] == [4, 3, 2]
+
+
+def test_one_keys_events_are_read_where_the_account_has_the_key(log, ask):
+    for account_id in (ACCOUNT_ID, OTHER_ACCOUNT_ID):
+        for action in (Action.KEY_HELD, Action.KEY_RELEASED):
+            log.record(make_event(account_id=account_id, action=action))
+    log.record(make_event(subject_id="e" * 24))
+    assert [event["seq"] for event in ask(f"/keys/{KEY_ID}")["events"]] == [3, 2]
+    # The address says which key it is, whatever the query says.
+    assert [event["seq"] for event in ask(f"/keys/{KEY_ID}?action=key.held&key={'e' * 24}")["events"]] == [2]
+    assert ask(f"/keys/{KEY_ID}?limit=1")["next"] == 3
+    with pytest.raises(NotFound):
+        ask(f"/keys/{KEY_ID}", account=OTHER_ACCOUNT_ID)
+
+
 def test_a_filter_that_cannot_be_read_is_refused(ask):
     with pytest.raises(ValidationFailed):
         ask("?action=nonsense")
+    with pytest.raises(ValidationFailed):
+        ask("?prefer=new")
     with pytest.raises(ValidationFailed):
         ask("/verify?seq=1")
 

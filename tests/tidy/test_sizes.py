@@ -6,6 +6,8 @@ from sources import Source, functions, our_sources, python_sources
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 500
 POSITIONAL_PARAMETERS_MAX = 6
+# OpenAPI describes an API in one document, which is looked up by address and not read from end to end.
+DESCRIPTIONS = {"src/logboom/openapi.json", "docs/api/openapi.json"}
 
 
 @pytest.mark.parametrize("source", python_sources(), ids=str)
@@ -15,7 +17,7 @@ def test_functions(source: Source) -> None:
 
 
 def test_files() -> None:
-    sizes = {source.path: len(source.text.splitlines()) for source in our_sources()}
+    sizes = {source.path: len(source.text.splitlines()) for source in our_sources() if source.path not in DESCRIPTIONS}
     assert {path: size for path, size in sizes.items() if size > FILE_LINES_MAX} == {}
 
 

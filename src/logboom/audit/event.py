@@ -33,6 +33,7 @@ class Action(StrEnum):
     KEY_EXPOSED = "key.exposed"  # somebody who holds the value reported it, and it was ended
     KEY_REVEALED = "key.revealed"
     KEY_LIMIT_REFUSED = "key.limit_refused"
+    KEY_REFUSED = "key.refused"  # a key that works was used for what it may not do
     KEY_USED_AFTER_END = "key.used_after_end"
     KEY_LEAKED = "key.leaked"  # our own value was found in a line
 
@@ -121,13 +122,17 @@ class AuditRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EventFilter:
-    """Which events to list, newest first: *after_seq* continues behind that one, the times are both included."""
+    """Which events to list, newest first unless *oldest_first*: *after_seq* continues behind that one in this order.
+
+    The times are both included.
+    """
 
     actions: tuple[Action, ...] = ()
     subject_id: str | None = None
     from_ms: int | None = None
     to_ms: int | None = None
     after_seq: int | None = None
+    oldest_first: bool = False
     limit: int = AUDIT_PAGE_MAX
 
 

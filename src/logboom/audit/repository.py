@@ -16,7 +16,7 @@ from logboom.audit.chain import BROKEN_HASH, START, Chain, Head, Verification
 from logboom.audit.columns import columns_of, row_of
 from logboom.audit.event import SYSTEM, Action, AuditEvent, AuditRow, Door, EventFilter, SubjectKind
 from logboom.database.engine import after_commit, reading, writing
-from logboom.database.tables import audit_events, audit_head
+from logboom.database.tables import audit_events, audit_head, key_policies
 
 log = structlog.get_logger(__name__)
 
@@ -85,9 +85,10 @@ class AuditLog:
             return [self.append(connection, event) for event in events]
 
     def list_events(self, account_id: str, wanted: EventFilter) -> list[AuditRow]:
-        """The account's events, newest first."""
+        """The account's events in the order that is wanted."""
         conditions = [audit_events.c.account_id == account_id, *_conditions(wanted)]
-        rows = select(audit_events).where(*conditions).order_by(audit_events.c.seq.desc()).limit(wanted.limit)
+        order = audit_events.c.seq if wanted.oldest_first else audit_events.c.seq.desc()
+        rows = select(audit_events).where(*conditions).order_by(order).limit(wanted.limit)
         with reading(self._engine) as connection:
             return [row_of(row) for row in connection.execute(rows).mappings()]
 
@@ -95,12 +96,27 @@ class AuditLog:
         """All of the account's events, oldest first, in constant memory."""
         return map(row_of, self._rows(audit_events.c.account_id == account_id))
 
+    def newest_seq(self) -> int:
+        with reading(self._engine) as connection:
+            return _newest_seq(connection)
+
+    def accounts_with_lines(self) -> list[str]:
+        """The accounts that want their events as lines too. One that has not said so does not."""
+        wanting = select(key_policies.c.account_id).where(key_policies.c.audit_lines)
+        with reading(self._engine) as connection:
+            return list(connection.execute(wanting.order_by(key_policies.c.account_id)).scalars())
+
+    def find_head(self) -> Head | None:
+        """The head, if there is a genuine one."""
+        with reading(self._engine) as connection:
+            return self._genuine(connection.execute(select(audit_head)).mappings().one_or_none())
+
     def verify(self, *, witness: Head | None = None) -> Verification:
         """Prove every row, in constant memory. *witness* is a head that was kept elsewhere: it must be in the chain.
 
         A witness finds what nothing within the database can find: that all of it was put back to an older state.
         """
-        stored = self._find_head()
+        stored = self.find_head()
         witnesses = [head for head in (stored, self._newest, witness) if head]
         proven, since_ms = START, None
         for row in self._rows():
@@ -131,11 +147,6 @@ class AuditLog:
             if len(batch) < BATCH_ROWS:
                 return
             seq = batch[-1]["seq"]
-
-    def _find_head(self) -> Head | None:
-        """The head, if there is a genuine one."""
-        with reading(self._engine) as connection:
-            return self._genuine(connection.execute(select(audit_head)).mappings().one_or_none())
 
     def _lock_head(self, connection: Connection) -> Head:
         """The row to chain the next one to, kept from other writers until the transaction ends."""
@@ -193,4 +204,4 @@ def _conditions(wanted: EventFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.to_ms is not None:
         yield columns.at_ms <= wanted.to_ms
     if wanted.after_seq is not None:
-        yield columns.seq < wanted.after_seq
+        yield columns.seq > wanted.after_seq if wanted.oldest_first else columns.seq < wanted.after_seq

@@ -1,6 +1,7 @@
 """The JSON of `/api/audit`, and of the log lines that audit events become."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,12 @@ from logboom.errors import Detail, ValidationFailed
 from logboom.limits import AUDIT_PAGE_MAX
 
 LINE_APP: Final = "logboom-audit"  # the app of the lines that audit events become
+# What somebody should look at; its lines have the level `warn`, all others `info`.
+NOTABLE: Final = frozenset(
+    {Action.KEY_EXPOSED, Action.KEY_LEAKED, Action.KEY_LIMIT_REFUSED, Action.KEY_REFUSED, Action.KEY_USED_AFTER_END}
+)
 
+NEWEST_FIRST, OLDEST_FIRST = "tail", "head"  # the words of the export
 NUMBER = re.compile(r"[0-9]{1,15}")
 SEQ = re.compile(r"[1-9][0-9]{0,14}")
 SUBJECT_ID = re.compile(r"[0-9a-z]{1,64}")
@@ -21,8 +27,11 @@ HASH = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
 
 
 def parse_filter(query: QueryParams) -> EventFilter:
-    """`action` (a comma list), `key`, `from`, `to`, `limit`, `after`. Raises ValidationFailed."""
+    """`action` (a comma list), `key`, `from`, `to`, `prefer`, `limit`, `after`. Raises ValidationFailed."""
     limit = _number(query, "limit")
+    prefer = query.get("prefer", NEWEST_FIRST)
+    if prefer not in (NEWEST_FIRST, OLDEST_FIRST):
+        raise _broken("prefer", f"must be one of [{OLDEST_FIRST}, {NEWEST_FIRST}]")
     if limit is not None and not 1 <= limit <= AUDIT_PAGE_MAX:
         raise _broken("limit", f"must be a number from 1 to {AUDIT_PAGE_MAX}")
     return EventFilter(
@@ -31,6 +40,7 @@ def parse_filter(query: QueryParams) -> EventFilter:
         from_ms=_number(query, "from"),
         to_ms=_number(query, "to"),
         after_seq=_number(query, "after"),
+        oldest_first=prefer == OLDEST_FIRST,
         limit=limit or AUDIT_PAGE_MAX,
     )
 
@@ -83,6 +93,19 @@ def render_verification(verification: Verification) -> dict[str, object]:
 def render_line(row: AuditRow) -> str:
     """The text under which an event is kept as a log line too. Number and hash in it are a witness outside."""
     return msgspec.json.encode(render_event(row)).decode()
+
+
+def render_lines(rows: Sequence[AuditRow]) -> bytes:
+    """The body of a batch with the lines of *rows*, as the spool keeps it."""
+    lines = [
+        {
+            "line": render_line(row),
+            "timestamp": row.event.at_ms,
+            "level": "warn" if row.event.action in NOTABLE else "info",
+        }
+        for row in rows
+    ]
+    return msgspec.json.encode(lines)
 
 
 def _actions(listed: str | None) -> tuple[Action, ...]:

@@ -33,7 +33,7 @@ def export(
 ) -> None:
     """Write every line that matches as JSON Lines. A file appears under its name only when it is complete."""
     selection = lines.select(query)
-    with connection.connect_to_ask() as client, _open_output(output) as file:
+    with connection.connect_to_ask() as client, open_output(output) as file:
         written = _write(client.export_texts(prefer=prefer, size=size or None, **selection), file)
     say(f"exported {counted(written, 'line')} to {'stdout' if output == '-' else output}")
 
@@ -51,7 +51,8 @@ def _write(texts: Iterable[bytes], file: BinaryIO) -> int:
 
 
 @contextmanager
-def _open_output(output: str) -> Iterator[BinaryIO]:
+def open_output(output: str) -> Iterator[BinaryIO]:
+    """A file that gets its name when it is complete, or stdout for `-`. Raises UsageError."""
     if output == "-":
         yield sys.stdout.buffer
         return

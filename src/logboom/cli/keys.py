@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from logboom.cli.audit import list_key_events
 from logboom.cli.connection import DEFAULT_CONNECTION, Connection
 from logboom.cli.key_life import add_life_commands
 from logboom.cli.key_output import AsJson, KeyId, put_json, put_new_value, resource, table
@@ -31,6 +32,7 @@ def build_keys_app() -> App:
         rename_key, name="rename", help_epilogue='Example: logboom keys rename 64b1f0c2a9d3e87f5c012345 "edge fleet"'
     )
     app.command(delete_key, name="delete", help_epilogue="Example: logboom keys delete 64b1f0c2a9d3e87f5c012345 --yes")
+    app.command(list_key_events, name="events", help_epilogue="Example: logboom keys events 64b1f0c2a9d3e87f5c012345")
     add_life_commands(app)
     return app
 

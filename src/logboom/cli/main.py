@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
 from logboom import __version__
+from logboom.cli.audit import build_audit_app
 from logboom.cli.export import export
 from logboom.cli.keys import build_keys_app
 from logboom.cli.output import INTERRUPTED, UsageError, say
@@ -120,6 +121,7 @@ def build_app() -> App:
         config=Env("LOGBOOM_", command=False),  # every setting is also a variable: --data-dir is LOGBOOM_DATA_DIR
     )
     app.command(build_keys_app())
+    app.command(build_audit_app())
     app.command(send, help_epilogue="Example: tail -f app.log | logboom send - --app web --tag prod")
     app.command(search, help_epilogue="Example: logboom search 'level:error timeout' --from 2h --app web")
     app.command(export, help_epilogue="Example: logboom export --from 1d --query level:error --output errors.jsonl")

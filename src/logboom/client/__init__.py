@@ -3,7 +3,7 @@
 It knows the server only by the wire, and imports nothing of it.
 """
 
-from logboom.client.client import LogboomClient, Selection
+from logboom.client.client import EventSelection, LogboomClient, Selection
 from logboom.client.errors import (
     AnswerMalformed,
     ClientError,
@@ -14,11 +14,13 @@ from logboom.client.errors import (
     ServerUnreachable,
     UrlInvalid,
 )
-from logboom.client.wire import Key, KeyChange, KeyKind, Sent
+from logboom.client.wire import Event, Key, KeyChange, KeyKind, Sent, Verification
 
 __all__ = [
     "AnswerMalformed",
     "ClientError",
+    "Event",
+    "EventSelection",
     "Key",
     "KeyChange",
     "KeyKind",
@@ -31,4 +33,5 @@ __all__ = [
     "ServerRefused",
     "ServerUnreachable",
     "UrlInvalid",
+    "Verification",
 ]

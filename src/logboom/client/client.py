@@ -11,11 +11,26 @@ import msgspec
 
 from logboom.client.errors import AnswerMalformed, NothingThere
 from logboom.client.transport import ATTEMPTS_MAX, Credential, Transport
-from logboom.client.wire import Accepted, Count, Deleted, Key, KeyChange, KeyKind, KeyPage, Page, Sent, render_batches
+from logboom.client.wire import (
+    Accepted,
+    Count,
+    Deleted,
+    EventPage,
+    Key,
+    KeyChange,
+    KeyKind,
+    KeyPage,
+    Page,
+    Sent,
+    Verification,
+    render_batches,
+)
 
 PAGE_LINES_MAX: Final = 10_000  # mezmo-api 6.2
+VERIFY_TIMEOUT_S: Final = 600.0  # every event there is gets read
 GZIP_LEVEL: Final = 1  # JSON lines shrink tenfold at any level; the first costs a third of the default
 KEYS: Final = "/api/keys"
+AUDIT: Final = "/api/audit"
 # Anything else is not sent: it may be a key value, and addresses end up in access logs. mezmo-api 4.1
 KEY_ID: Final = re.compile(r"[0-9a-f]{24}")
 
@@ -33,6 +48,15 @@ class Selection(TypedDict, total=False):
     apps: Sequence[str]
     levels: Sequence[str]
     tags: Sequence[str]
+
+
+class EventSelection(TypedDict, total=False):
+    """Which audit events: names of actions of which any may match, one key's, an inclusive range in milliseconds."""
+
+    actions: Sequence[str]
+    key_id: str | None
+    from_ms: int | None
+    to_ms: int | None
 
 
 class LogboomClient:
@@ -149,6 +173,48 @@ class LogboomClient:
         except NothingThere:
             raise unknown from None
 
+    def event_texts(
+        self,
+        *,
+        prefer: Prefer = "tail",
+        size: int | None = None,
+        of_key: bool = False,
+        **selection: Unpack[EventSelection],
+    ) -> Iterator[bytes]:
+        """Audit events as the JSON texts that the server wrote, newest first with `tail`, oldest first with `head`.
+
+        At most *size* of them, all when None. *of_key* asks the key itself, which must be there.
+        """
+        params = _render_events(selection) | {"prefer": prefer}
+        left = size
+        for page in self._event_pages(params, selection.get("key_id") if of_key else None):
+            texts = page.events if left is None else page.events[:left]
+            yield from (_on_one_line(text) for text in texts)
+            left = None if left is None else left - len(texts)
+            if left == 0:
+                return
+
+    def _event_pages(self, params: dict[str, str], key_id: str | None) -> Iterator[EventPage]:
+        while True:
+            if key_id is not None:
+                page = self._ask_key("GET", key_id, EventPage, below="/events", params=params)
+            else:
+                page = self._transport.ask("GET", AUDIT, EventPage, credential=self._service, params=params)
+            yield page
+            if page.next is None:
+                return
+            if params.get("after") == str(page.next):
+                raise AnswerMalformed("The server's audit log does not advance: it gave the same page twice.")
+            params = params | {"after": str(page.next)}
+
+    def verify_audit(self, *, seq: int | None = None, hash_digits: str | None = None) -> Verification:
+        """Have the chain of the audit log proven; with *seq* and *hash_digits* that this event is in it."""
+        witness = {"seq": seq, "hash": hash_digits}
+        params = {name: str(given) for name, given in witness.items() if given is not None}
+        return self._transport.ask(
+            "GET", f"{AUDIT}/verify", Verification, credential=self._service, params=params, timeout=VERIFY_TIMEOUT_S
+        )
+
     def count_lines(self, **selection: Unpack[Selection]) -> int:
         params = _render_selection(selection)
         return self._transport.ask("GET", "/api/search/count", Count, credential=self._service, params=params).count
@@ -205,6 +271,13 @@ def _render_selection(selection: Selection) -> dict[str, str]:
         "levels": ",".join(selection.get("levels", ())),
         "tags": ",".join(selection.get("tags", ())),
     } | {name: str(moment_ms) for name, moment_ms in moments.items() if moment_ms is not None}
+    return {name: value for name, value in params.items() if value}
+
+
+def _render_events(selection: EventSelection) -> dict[str, str]:
+    moments = {"from": selection.get("from_ms"), "to": selection.get("to_ms")}
+    params = {"action": ",".join(selection.get("actions", ())), "key": selection.get("key_id") or ""}
+    params |= {name: str(moment_ms) for name, moment_ms in moments.items() if moment_ms is not None}
     return {name: value for name, value in params.items() if value}
 
 

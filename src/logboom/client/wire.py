@@ -60,6 +60,65 @@ class KeyPage(msgspec.Struct, frozen=True):
     after: str | None = None
 
 
+class Actor(msgspec.Struct, frozen=True):
+    """Who is behind an event."""
+
+    kind: str
+    id: str | None = None
+    name: str = ""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What an event is about."""
+
+    kind: str
+    id: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event of `/api/audit`."""
+
+    seq: int
+    at_ms: int
+    action: str
+    actor: Actor
+    door: str
+    address: str
+    subject: Subject
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+    @property
+    def changed(self) -> list[str]:
+        """The names of what differs between before and after."""
+        before, after = self.before or {}, self.after or {}
+        return [name for name in after if self.before is not None and before.get(name) != after[name]]
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """One page of events, each the JSON text that the server wrote; `next` asks for the page behind it."""
+
+    events: list[msgspec.Raw]
+    next: int | None = None
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest event of a chain."""
+
+    seq: int
+    hash: str
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What `/api/audit/verify` has proven."""
+
+    ok: bool
+    rows: int
+    head: Head
+    first_bad_seq: int | None = None
+    since_ms: int | None = None
+
+
 class Deleted(msgspec.Struct, frozen=True):
     deleted: bool
     message: str = ""

@@ -28,3 +28,10 @@ CREATE TABLE IF NOT EXISTS poison (
     reason      TEXT    NOT NULL,
     set_aside_ms INTEGER NOT NULL
 ) STRICT;
+
+-- How far a stream within the server has become batches. Written in the transaction that keeps the batch, so that each of
+-- its items becomes a line once, whenever the server is cut off.
+CREATE TABLE IF NOT EXISTS source (
+    name     TEXT    PRIMARY KEY,  -- the stream, as audit:ACCOUNT
+    position INTEGER NOT NULL      -- the number of the last item that is in a batch
+) STRICT;

@@ -53,6 +53,10 @@ READ_RANGE: Final = "SELECT seq, envelope, body FROM batch WHERE seq BETWEEN ? A
 # Only as many of the oldest batches as the mill takes at once; the bodies are not touched.
 READ_SIZES: Final = "SELECT seq, lines_count, length(body) FROM batch ORDER BY seq LIMIT ?"
 READ_DOUBTFUL: Final = "SELECT coalesce(max(seq), 0) FROM doubtful"
+READ_POSITIONS: Final = "SELECT name, position FROM source"
+KEEP_POSITION: Final = (
+    "INSERT INTO source (name, position) VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
+)
 READ_TOTALS: Final = "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(sum(lines_count), 0) FROM batch"
 
 # Free pages are used again; a spool that was once long gives its space back when it is empty.
@@ -68,7 +72,7 @@ Write = Callable[[sqlite3.Connection], object]
 
 
 class Spool:
-    """The queue. `append` is for the event loop, everything else for the mill's thread."""
+    """The queue. `append` is for the event loop, `append_from` for the thread of a source, the rest for the mill's."""
 
     def __init__(self, path: Path, *, disk: Disk, bytes_max: int, first_seq: int) -> None:
         """Open or begin the spool at *path*; a new one numbers its batches from *first_seq* on."""
@@ -87,6 +91,7 @@ class Spool:
         self.bytes: int
         self.lines: int
         self.batches, self.bytes, self.lines = self._reader.execute(READ_TOTALS).fetchone()
+        self._positions: dict[str, int] = dict(self._reader.execute(READ_POSITIONS).fetchall())
         self._unwritten_bytes = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write_groups, name="spool", daemon=True)
@@ -94,12 +99,7 @@ class Spool:
 
     async def append(self, envelope: Envelope, body: bytes) -> int:
         """Keep one batch; returns its sequence number once it is synced to disk. Raises Unavailable."""
-        if self.bytes + len(body) > self._bytes_max:
-            raise Unavailable("The server has more lines waiting than it may keep. Please retry.")
-        if self._unwritten_bytes > UNWRITTEN_BYTES_MAX:
-            raise Unavailable("The server's disk does not keep up. Please retry.")
-        if not self._disk.has_room:
-            raise Unavailable("The server has too little free disk space. Please retry.")
+        self._check_room(len(body))
         seq, done = self._add(envelope, body)
         try:
             # A sender that leaves does not undo what is on its way to the disk.
@@ -107,6 +107,28 @@ class Spool:
         except sqlite3.Error as cause:
             raise Unavailable from cause
         return seq
+
+    def append_from(self, source: str, position: int, envelope: Envelope, body: bytes) -> None:
+        """Keep one batch of a *source* within the server, and up to which *position* it has been read, as one step.
+
+        Waits for the disk: call it from the thread of the source, and not after `close`. Raises Unavailable.
+        """
+        self._check_room(len(body))
+        _, done = self._add(envelope, body, lambda connection: connection.execute(KEEP_POSITION, (source, position)))
+        try:
+            done.result()
+        except sqlite3.Error as cause:
+            raise Unavailable from cause
+        self._positions[source] = position
+
+    def position(self, source: str) -> int:
+        """Up to where the *source* has been read; 0 at its beginning."""
+        return self._positions.get(source, 0)
+
+    def rewind(self, source: str, position: int) -> None:
+        """Let the *source* go on from another position, without a batch."""
+        self._write(lambda connection: connection.execute(KEEP_POSITION, (source, position)))
+        self._positions[source] = position
 
     def waiting(self, batches_max: int) -> list[tuple[int, int, int]]:
         """(sequence number, lines, bytes) of the oldest batches, in order of arrival."""
@@ -185,6 +207,14 @@ class Spool:
         self._writer.executescript(schema)
         self._writer.execute(BEGIN_SPOOL, (first_seq,))
 
+    def _check_room(self, size: int) -> None:
+        if self.bytes + size > self._bytes_max:
+            raise Unavailable("The server has more lines waiting than it may keep. Please retry.")
+        if self._unwritten_bytes > UNWRITTEN_BYTES_MAX:
+            raise Unavailable("The server's disk does not keep up. Please retry.")
+        if not self._disk.has_room:
+            raise Unavailable("The server has too little free disk space. Please retry.")
+
     def _give_back_some(self) -> bool:
         """Shorten the file by some pages, so few that a batch which arrives meanwhile does not wait for them."""
         (free_pages,) = self._reader.execute(FREE_PAGES).fetchone()
@@ -193,13 +223,16 @@ class Spool:
         self._write(_give_back)
         return True
 
-    def _add(self, envelope: Envelope, body: bytes) -> tuple[int, Future[None]]:
-        """Number a batch and hand it to the writer, as one step: the writer meets numbers in their order."""
+    def _add(self, envelope: Envelope, body: bytes, also: Write | None = None) -> tuple[int, Future[None]]:
+        """Number a batch and hand it to the writer, as one step: the writer meets numbers in their order.
+
+        *also* is written in the same transaction.
+        """
         encoded = self._encode(envelope)
         with self._lock:
             seq = self._next_seq
             self._next_seq += 1
-            done = self._submit(_insertion(seq, encoded, body, envelope.lines_count))
+            done = self._submit(_insertion(seq, encoded, body, envelope.lines_count, also))
             self._unwritten_bytes += len(body)
         self._count(1, len(body), envelope.lines_count)
 
@@ -271,5 +304,10 @@ def _give_back(connection: sqlite3.Connection) -> None:
         connection.execute(GIVE_BACK)
 
 
-def _insertion(seq: int, envelope: bytes, body: bytes, lines_count: int) -> Write:
-    return lambda connection: connection.execute(ADD_BATCH, (seq, envelope, body, lines_count))
+def _insertion(seq: int, envelope: bytes, body: bytes, lines_count: int, also: Write | None) -> Write:
+    def insert(connection: sqlite3.Connection) -> None:
+        connection.execute(ADD_BATCH, (seq, envelope, body, lines_count))
+        if also:
+            also(connection)
+
+    return insert
