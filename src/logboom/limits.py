@@ -23,6 +23,7 @@ HOLD_DEFAULT_MS: Final = 15 * 60_000  # some clients retry only a few times, so 
 HOLD_MS_MAX: Final = 24 * 3_600_000
 OVERLAP_DEFAULT_MS: Final = 24 * 3_600_000
 OVERLAP_MS_MAX: Final = 30 * 24 * 3_600_000
+LIFETIME_MS_MAX: Final = 3_650 * 24 * 3_600_000  # the longest that a policy may let keys live
 HELD_RETRY_AFTER_S_MAX: Final = 30  # a hold may be released early, and nobody should sleep through that
 TOMBSTONE_MS: Final = 400 * 24 * 3_600_000  # how long the use of an ended value is still named
 ANSWER_REMEMBERED_MS: Final = 24 * 3_600_000

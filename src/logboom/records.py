@@ -1,6 +1,7 @@
 """What happens to keys, written into the audit log: the keys know nothing of the log, nor the log of keys."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import structlog
 from sqlalchemy import Connection
@@ -10,9 +11,12 @@ from logboom.audit.repository import AuditLog
 from logboom.keys.change import Actor as KeyActor
 from logboom.keys.change import KeyChange
 from logboom.keys.key import Key
+from logboom.keys.policy import KeyPolicy, PolicyChange
 
 HOUR_MS = 3_600_000
 REVEALS_REMEMBERED_MAX = 10_000
+
+Subject = tuple[str, SubjectKind, str]  # account, kind and id of what an event is about
 
 
 class KeyRecords:
@@ -26,11 +30,23 @@ class KeyRecords:
         """Add the change to the audit log within its own transaction: neither is there without the other."""
         event = _event(
             Action(f"key.{change.action.value}"),
-            change.after,
+            _subject(change.after),
             change.actor,
             at_ms=change.at_ms,
             before=_facts(change.before) if change.before else None,
             after=_facts(change.after),
+        )
+        self._audit.append(connection, event)
+
+    def record_policy(self, connection: Connection, change: PolicyChange) -> None:
+        """Add the change of a policy to the audit log within its own transaction."""
+        event = _event(
+            Action.POLICY_CHANGED,
+            (change.account_id, SubjectKind.POLICY, change.account_id),
+            change.actor,
+            at_ms=change.at_ms,
+            before=_policy_facts(change.before),
+            after=_policy_facts(change.after),
         )
         self._audit.append(connection, event)
 
@@ -40,7 +56,7 @@ class KeyRecords:
         reveal = (key.id, actor.key_id, now_ms // HOUR_MS)
         if reveal in self._reveals:
             return
-        self._audit.record(_event(Action.KEY_REVEALED, key, actor, at_ms=now_ms, before=None, after=None))
+        self._audit.record(_event(Action.KEY_REVEALED, _subject(key), actor, at_ms=now_ms, before=None, after=None))
         if len(self._reveals) >= REVEALS_REMEMBERED_MAX:
             self._reveals.clear()
         self._reveals.add(reveal)
@@ -48,21 +64,22 @@ class KeyRecords:
 
 def _event(
     action: Action,
-    key: Key,
+    subject: Subject,
     actor: KeyActor,
     *,
     at_ms: int,
     before: dict[str, object] | None,
     after: dict[str, object] | None,
 ) -> AuditEvent:
+    account_id, subject_kind, subject_id = subject
     context = structlog.contextvars.get_contextvars()
     return AuditEvent(
-        account_id=key.account_id,
+        account_id=account_id,
         action=action,
         actor=Actor(kind=ActorKind(actor.kind.value), id=actor.key_id),
         door=_door(context.get("route")),
-        subject_kind=SubjectKind.KEY,
-        subject_id=key.id,
+        subject_kind=subject_kind,
+        subject_id=subject_id,
         at_ms=at_ms,
         address=actor.address,
         user_agent=actor.user_agent,
@@ -70,6 +87,10 @@ def _event(
         before=before,
         after=after,
     )
+
+
+def _subject(key: Key) -> Subject:
+    return key.account_id, SubjectKind.KEY, key.id
 
 
 def _door(route: str | None) -> Door:
@@ -94,3 +115,7 @@ def _facts(key: Key) -> dict[str, object]:
         "not_before_ms": key.not_before_ms,
         "expires_at_ms": key.expires_at_ms,
     }
+
+
+def _policy_facts(policy: KeyPolicy) -> dict[str, object]:
+    return asdict(policy)

@@ -48,6 +48,8 @@ from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
 from logboom.keys.master_secret import open_vault
 from logboom.keys.native_routes import NativeKeyRoutes
+from logboom.keys.policies import Policies
+from logboom.keys.policy_routes import PolicyRoutes
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.members.repository import MemberRepository
@@ -76,6 +78,7 @@ class Parts:
     audit: AuditLog
     clerk: Clerk
     keys: Keys
+    policies: Policies
     following: Following
     gate: Gate
     first_start: FirstStart | None
@@ -115,6 +118,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
     export = ExportRoutes(store=parts.store, threads=turns, recheck=parts.gate.recheck)
     search = SearchRoutes(store=parts.store, threads=turns)
     native = NativeKeyRoutes(parts.keys, parts.following.nodes, now_ms=now_ms)
+    policy = PolicyRoutes(parts.policies)
     openapi = JsonDocument(OPENAPI)
     service = _guarded(parts.gate.service_caller)
     service_or_query = _guarded(partial(parts.gate.service_caller, allow_query=True))
@@ -140,6 +144,8 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("POST", "/api/keys", Access.SERVICE_KEY, service(native.create_key)),
         # The fixed names come before the ids, as the first address that fits answers.
         Route("GET", "/api/keys/self", Access.ANY_KEY, any_key(native.get_self)),
+        Route("GET", "/api/keys/policy", Access.SERVICE_KEY, service(policy.get_policy)),
+        Route("PATCH", "/api/keys/policy", Access.SERVICE_KEY, service(policy.change_policy)),
         Route("POST", "/api/keys/import", Access.SERVICE_KEY, service(native.import_key)),
         Route("POST", "/api/keys/revoke-exposed", Access.PUBLIC, native.end_exposed),
         Route("GET", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.get_key)),
@@ -184,14 +190,12 @@ def open_parts(settings: Settings) -> Parts:
         on_reveal=records.record_reveal,
         following=KeyRepository(open_database(settings.control_plane_url), vault),
     )
+    policies = Policies(database, now_ms=now_ms, on_change=records.record_policy)
     for key_id in keys.load():
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
 
-    lines = settings.data_dir / "lines"
-    memory = settings.engine_memory_bytes_max
-    inserts = Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
-    searches = Engine(lines, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
+    searches, inserts = _open_engines(settings)
     store = EmbeddedLineStore(searches=searches, inserts=inserts)
     disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
     spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
@@ -216,6 +220,7 @@ def open_parts(settings: Settings) -> Parts:
         audit=audit,
         clerk=_clerk(audit, spool, woken=audit_grew),
         keys=keys,
+        policies=policies,
         following=following,
         gate=Gate(keyring, following.feed, now_ms=now_ms),
         first_start=first_start,
@@ -224,6 +229,14 @@ def open_parts(settings: Settings) -> Parts:
         mill=mill,
         metrics=metrics,
     )
+
+
+def _open_engines(settings: Settings) -> tuple[Engine, Engine]:
+    """Connections to search with, and others to insert with."""
+    lines = settings.data_dir / "lines"
+    memory = settings.engine_memory_bytes_max
+    searches = Engine(lines, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
+    return searches, Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
 
 
 def _clerk(audit: AuditLog, spool: Spool, *, woken: threading.Event) -> Clerk:

@@ -67,6 +67,7 @@ def test_everything_that_is_written_on_a_key_is_read_back(house, account_id):
         not_before_ms=house.clock() + 5,
         expires_at_ms=house.clock() + 10,
         format=KeyFormat.NATIVE,
+        reveal=Reveal.ALWAYS,
     )
     key = house.keys.create_key(account_id, new, actor=ACTOR)
     assert house.keys.get(account_id, key.id) == key
@@ -306,7 +307,7 @@ def test_an_answer_is_remembered_for_a_day_and_for_one_account(house, account_id
 
 
 def test_an_imported_value_works_and_is_marked_until_it_is_replaced(house, account_id):
-    key = house.keys.import_key(account_id, KeyKind.INGESTION, BROUGHT, name="fleet", actor=ACTOR)
+    key = house.keys.import_key(account_id, NewKey(kind=KeyKind.INGESTION, name="fleet"), BROUGHT, actor=ACTOR)
     assert (key.value, key.is_imported, key.name) == (None, True, "fleet")
     assert house.caller(BROUGHT).key_id == key.id
     assert house.keys.get(account_id, key.id).value == BROUGHT
@@ -314,11 +315,11 @@ def test_an_imported_value_works_and_is_marked_until_it_is_replaced(house, accou
 
 
 def test_an_import_does_not_tell_which_values_are_taken(house, account_id, key):
-    house.keys.import_key(house.accounts.create().id, KeyKind.INGESTION, BROUGHT, actor=ACTOR)
+    house.keys.import_key(house.accounts.create().id, NewKey(kind=KeyKind.INGESTION), BROUGHT, actor=ACTOR)
     texts = set()
     for value in (BROUGHT, key.value, "weak" * 8, "short", ""):
         with pytest.raises(ValidationFailed) as refused:
-            house.keys.import_key(account_id, KeyKind.INGESTION, value, actor=ACTOR)
+            house.keys.import_key(account_id, NewKey(kind=KeyKind.INGESTION), value, actor=ACTOR)
         texts.add(refused.value.message)
     assert texts == {'"value" cannot be used as a key'}
 
@@ -326,15 +327,15 @@ def test_an_import_does_not_tell_which_values_are_taken(house, account_id, key):
 def test_an_account_imports_ten_times_an_hour(house, account_id):
     for _ in range(10):
         with pytest.raises(ValidationFailed):
-            house.keys.import_key(account_id, KeyKind.INGESTION, "weak", actor=ACTOR)
+            house.keys.import_key(account_id, NewKey(kind=KeyKind.INGESTION), "weak", actor=ACTOR)
     house.clock.now_ms += 600_000
     with pytest.raises(TooManyRequests) as refused:
-        house.keys.import_key(account_id, KeyKind.INGESTION, BROUGHT, actor=ACTOR)
+        house.keys.import_key(account_id, NewKey(kind=KeyKind.INGESTION), BROUGHT, actor=ACTOR)
     assert refused.value.retry_after_s == 3_000
-    house.keys.import_key(house.accounts.create().id, KeyKind.INGESTION, BROUGHT, actor=ACTOR)
+    house.keys.import_key(house.accounts.create().id, NewKey(kind=KeyKind.INGESTION), BROUGHT, actor=ACTOR)
     house.clock.now_ms += 3_000_000
     with pytest.raises(ValidationFailed):
-        house.keys.import_key(account_id, KeyKind.INGESTION, BROUGHT, actor=ACTOR)
+        house.keys.import_key(account_id, NewKey(kind=KeyKind.INGESTION), BROUGHT, actor=ACTOR)
 
 
 def test_a_value_that_became_known_takes_its_key_along(house, account_id, key):

@@ -125,7 +125,7 @@ class KeysModel(RuleBasedStateMachine):
         account_id = self.account_ids[1]
         is_taken = any(value in model.ends for model in self.models)
         try:
-            key = self.house.keys.import_key(account_id, KeyKind.INGESTION, value, actor=ACTOR)
+            key = self.house.keys.import_key(account_id, NewKey(kind=KeyKind.INGESTION), value, actor=ACTOR)
         except KeyLimitReached:
             assert len(self.live(account_id, KeyKind.INGESTION)) == 10
         except ValidationFailed:

@@ -12,6 +12,7 @@ from logboom.cli.audit import list_key_events
 from logboom.cli.connection import DEFAULT_CONNECTION, Connection
 from logboom.cli.key_life import add_life_commands
 from logboom.cli.key_output import AsJson, KeyId, put_json, put_new_value, resource, table
+from logboom.cli.key_policy import add_policy_commands
 from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say
 from logboom.client import Key, KeyKind, LogboomClient
 
@@ -34,6 +35,7 @@ def build_keys_app() -> App:
     app.command(delete_key, name="delete", help_epilogue="Example: logboom keys delete 64b1f0c2a9d3e87f5c012345 --yes")
     app.command(list_key_events, name="events", help_epilogue="Example: logboom keys events 64b1f0c2a9d3e87f5c012345")
     add_life_commands(app)
+    add_policy_commands(app)
     return app
 
 

@@ -14,7 +14,7 @@ from logboom.client.errors import (
     ServerUnreachable,
     UrlInvalid,
 )
-from logboom.client.wire import Event, Key, KeyChange, KeyKind, Sent, Verification
+from logboom.client.wire import Event, Key, KeyChange, KeyKind, Policy, Sent, Verification
 
 __all__ = [
     "AnswerMalformed",
@@ -27,6 +27,7 @@ __all__ = [
     "KeyMissing",
     "LogboomClient",
     "NothingThere",
+    "Policy",
     "Selection",
     "Sent",
     "ServerFailed",

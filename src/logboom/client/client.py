@@ -21,6 +21,7 @@ from logboom.client.wire import (
     KeyKind,
     KeyPage,
     Page,
+    Policy,
     Sent,
     Verification,
     render_batches,
@@ -161,6 +162,13 @@ class LogboomClient:
     def delete_key(self, key_id: str) -> None:
         if not self._ask_key("DELETE", key_id, Deleted).deleted:
             raise AnswerMalformed("The server did not delete the key, and did not say why.")
+
+    def get_policy(self) -> Policy:
+        """What the account wants of its keys."""
+        return self._transport.ask("GET", f"{KEYS}/policy", Policy, credential=self._service)
+
+    def change_policy(self, **members: Any) -> Policy:
+        return self._transport.ask("PATCH", f"{KEYS}/policy", Policy, credential=self._service, json=members)
 
     def _ask_key(self, method: str, key_id: str, answer: type[Answer], *, below: str = "", **request: Any) -> Answer:
         # The id is not repeated in the message: people paste the key's value there by mistake.

@@ -119,6 +119,23 @@ class Verification(msgspec.Struct, frozen=True):
     since_ms: int | None = None
 
 
+class OnLeak(msgspec.Struct, frozen=True):
+    ingestion: str
+    service: str
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What the account wants of its keys, as `/api/keys/policy` has it."""
+
+    format: str
+    reveal: str
+    on_leak: OnLeak
+    overlap_idle: str | None
+    lifetime_max: str | None
+    audit_lines: bool
+    changed_ms: int | None
+
+
 class Deleted(msgspec.Struct, frozen=True):
     deleted: bool
     message: str = ""

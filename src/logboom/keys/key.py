@@ -112,7 +112,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """What is asked for when a key is created; a blank name asks for a generated one."""
+    """What is asked for when a key is created; a blank name asks for a generated one, None for the policy's wish."""
 
     kind: KeyKind
     name: str = ""
@@ -121,8 +121,8 @@ class NewKey:
     owner: str = ""
     not_before_ms: int | None = None
     expires_at_ms: int | None = None
-    format: KeyFormat = KeyFormat.CLASSIC
-    reveal: Reveal = Reveal.ALWAYS
+    format: KeyFormat | None = None
+    reveal: Reveal | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

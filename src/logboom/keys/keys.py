@@ -18,6 +18,8 @@ from logboom.keys.change import SYSTEM, Actor, KeyAction, KeyChange
 from logboom.keys.formats import check_value, is_importable, mask, mint_value
 from logboom.keys.key import KEY_ID_BYTES, Key, KeyKind, NewKey, Reveal, check_texts, mint_name
 from logboom.keys.keyring import Keyring
+from logboom.keys.policies import find_policy
+from logboom.keys.policy import check_lifetime
 from logboom.keys.repository import ACTIVE, RETIRING, KeyRepository
 from logboom.keys.vault import Vault
 from logboom.keys.verdict import Standing
@@ -154,27 +156,27 @@ class Keys:
         """
         if value is not None:
             check_value(value)
-        return self.create_key(account_id, NewKey(kind=kind, name=name), value=value, actor=actor)
+        new = NewKey(kind=kind, name=name, reveal=Reveal.ALWAYS)  # whoever asks here has to be able to read it back
+        return self.create_key(account_id, new, value=value, actor=actor)
 
     def create_key(
         self, account_id: str, new: NewKey, *, value: str | None = None, actor: Actor, once: Once | None = None
     ) -> Key:
         """A new key with all that can be said of one; the same answer again when it was asked for *once* already."""
-        minted = value or mint_value(new.kind, new.format, self._random_hex)
-        key = self._new_key(account_id, new, minted, actor)
+        key = self._new_key(account_id, new, value, actor)
         taken = ValidationFailed(Detail(message='"key" cannot be used', key="key"))
         return self._insert(key, KeyAction.CREATED, actor, once, if_taken=taken)
 
-    def import_key(self, account_id: str, kind: KeyKind, value: str, *, name: str = "", actor: Actor) -> Key:
+    def import_key(self, account_id: str, new: NewKey, value: str, *, actor: Actor) -> Key:
         """A key with the *value* it has elsewhere. The answer holds no value.
 
         Raises ValidationFailed, in the same words whether the value is weak or taken: a guess learns nothing.
         Raises TooManyRequests when an account tries too often.
         """
         self._imports.use(account_id)
-        key = replace(self._new_key(account_id, NewKey(kind=kind, name=name), value, actor), is_imported=True)
+        key = replace(self._new_key(account_id, new, value, actor), is_imported=True)
         unusable = ValidationFailed(Detail(message='"value" cannot be used as a key', key="value"))
-        if not is_importable(value, kind):
+        if not is_importable(value, new.kind):
             raise unusable
         return self._insert(key, KeyAction.IMPORTED, actor, if_taken=unusable).without_value()
 
@@ -201,6 +203,8 @@ class Keys:
 
         def rule(connection: Connection, key: Key, now_ms: int) -> Key:
             after = life.edited(key, changes, now_ms)
+            if after.expires_at_ms != key.expires_at_ms:
+                check_lifetime(find_policy(connection, account_id), after.expires_at_ms, now_ms)
             if after.reveal is Reveal.NEVER and key.reveal is not Reveal.NEVER:
                 self._repository.forget_values(connection, key)
                 after = replace(after, mask=None)
@@ -384,9 +388,15 @@ class Keys:
         with self._repository.reading() as connection:
             return self._repository.find_holder(connection, value) is not None
 
-    def _new_key(self, account_id: str, new: NewKey, value: str, actor: Actor) -> Key:
+    def _new_key(self, account_id: str, new: NewKey, value: str | None, actor: Actor) -> Key:
         check_texts({"name": new.name, "note": new.note, "owner": new.owner, "labels": new.labels})
-        life.check_times(new.not_before_ms, new.expires_at_ms, self._now_ms())
+        now_ms = self._now_ms()
+        life.check_times(new.not_before_ms, new.expires_at_ms, now_ms)
+        with self._repository.reading() as connection:
+            policy = find_policy(connection, account_id)
+        check_lifetime(policy, new.expires_at_ms, now_ms)
+        shape = new.format or policy.format
+        value = value or mint_value(new.kind, shape, self._random_hex)
         return Key(
             id=self._random_hex(KEY_ID_BYTES),
             account_id=account_id,
@@ -394,13 +404,13 @@ class Keys:
             name=new.name if new.name.strip() else mint_name(new.kind, self._random_hex),
             value=value,
             mask=mask(value),
-            created_ms=self._now_ms(),
+            created_ms=now_ms,
             created_by=actor.key_id,
             note=new.note,
             labels=new.labels,
             owner=new.owner,
             not_before_ms=new.not_before_ms,
             expires_at_ms=new.expires_at_ms,
-            format=new.format,
-            reveal=new.reveal,
+            format=shape,
+            reveal=new.reveal or policy.reveal,
         )

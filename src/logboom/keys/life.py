@@ -99,15 +99,26 @@ def check_times(not_before_ms: int | None, expires_at_ms: int | None, now_ms: in
 
 def parse_hold(text: str) -> int:
     """How long to hold, in milliseconds. Raises ValidationFailed."""
-    duration_ms = _parse_duration(text, "for", HOLD_MS_MAX)
-    if duration_ms == 0:
-        raise ValidationFailed(Detail(message='"for" must be longer than nothing', key="for"))
-    return duration_ms
+    return parse_span(text, "for", HOLD_MS_MAX)
 
 
 def parse_overlap(text: str) -> int:
     """How long two values are valid, in milliseconds; 0 ends the old one at once. Raises ValidationFailed."""
     return _parse_duration(text, "overlap", OVERLAP_MS_MAX)
+
+
+def parse_span(text: str, member: str, max_ms: int) -> int:
+    """A duration that is longer than nothing, in milliseconds. Raises ValidationFailed."""
+    duration_ms = _parse_duration(text, member, max_ms)
+    if duration_ms == 0:
+        raise ValidationFailed(Detail(message=f'"{member}" must be longer than nothing', key=member))
+    return duration_ms
+
+
+def render_span(duration_ms: int) -> str:
+    """A duration in the largest unit that spells it exactly; `parse_span` reads it back."""
+    unit = next(unit for unit in reversed(UNIT_MS) if duration_ms % UNIT_MS[unit] == 0)
+    return f"{duration_ms // UNIT_MS[unit]}{unit}"
 
 
 def _parse_duration(text: str, member: str, max_ms: int) -> int:

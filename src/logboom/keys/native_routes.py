@@ -41,11 +41,9 @@ class NativeKeyRoutes:
         return await self._answer_change(request, key, with_value=True)
 
     async def import_key(self, request: Request, caller: Caller) -> Response:
-        brought = wire.parse_import(await read_body(request, CONFIG_BODY_BYTES_MAX))
+        new, value = wire.parse_import(await read_body(request, CONFIG_BODY_BYTES_MAX))
         actor = actor_of(request, caller)
-        key = await run_in_threadpool(
-            self._keys.import_key, caller.account_id, brought.kind, brought.value, name=brought.name, actor=actor
-        )
+        key = await run_in_threadpool(self._keys.import_key, caller.account_id, new, value, actor=actor)
         return await self._answer_change(request, key)
 
     async def get_key(self, request: Request, caller: Caller) -> Response:

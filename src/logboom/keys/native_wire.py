@@ -4,18 +4,17 @@ Unlike the compatible API this one refuses members that it does not know: a mist
 key that never expires. Broken rules are reported all at once and in Joi's words.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 
-from logboom.errors import Detail, ValidationFailed
 from logboom.keys import life
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, NewKey, Reveal, is_key_id
 from logboom.keys.nodes import Seen
+from logboom.keys.readers import Reader, broken, one_of, read_labels, read_members, read_moment, read_text
 from logboom.keys.verdict import Refused, Standing, decide
-from logboom.keys.wire import parse_kind_filter, parse_object
+from logboom.keys.wire import parse_kind_filter
 from logboom.limits import (
     HOLD_DEFAULT_MS,
     IDEMPOTENCY_KEY_CHARACTERS_MAX,
@@ -23,9 +22,6 @@ from logboom.limits import (
     KEY_VALUE_CHARACTERS_MAX,
     OVERLAP_DEFAULT_MS,
 )
-
-EPOCH_MS_MAX: Final = 253_402_300_799_999  # the end of the year 9999
-Reader = Callable[[str, object], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,59 +44,52 @@ class KeyFilter:
         return name in key.labels and text in (None, key.labels[name])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Import:
-    """A key to bring along."""
-
-    kind: KeyKind
-    value: str
-    name: str
-
-
 def parse_new_key(body: bytes) -> NewKey:
     """The key to create. Raises ValidationFailed."""
-    members = _read(body, NEW_KEY, needed=("type",))
+    members = read_members(body, NEW_KEY, needed=("type",))
     return NewKey(kind=members.pop("type"), **members)
 
 
 def parse_changes(body: bytes) -> dict[str, Any]:
     """The members to change, by their names. Raises ValidationFailed."""
-    return _read(body, CHANGES)
+    return read_members(body, CHANGES)
 
 
-def parse_import(body: bytes) -> Import:
-    members = _read(body, IMPORT, needed=("type", "value"))
-    return Import(kind=members["type"], value=members["value"], name=members.get("name", ""))
+def parse_import(body: bytes) -> tuple[NewKey, str]:
+    """The key to bring along, and its value. Raises ValidationFailed."""
+    members = read_members(body, IMPORT, needed=("type", "value"))
+    value: str = members.pop("value")
+    return NewKey(kind=members.pop("type"), **members), value
 
 
 def parse_hold_ms(body: bytes) -> int:
-    duration_ms: int = _read(body, {"for": lambda member, given: life.parse_hold(_text(member, given))}).get(
+    duration_ms: int = read_members(body, {"for": lambda member, given: life.parse_hold(read_text(member, given))}).get(
         "for", HOLD_DEFAULT_MS
     )
     return duration_ms
 
 
 def parse_overlap_ms(body: bytes) -> int:
-    duration_ms: int = _read(body, {"overlap": _overlap}).get("overlap", OVERLAP_DEFAULT_MS)
+    duration_ms: int = read_members(body, {"overlap": _overlap}).get("overlap", OVERLAP_DEFAULT_MS)
     return duration_ms
 
 
 def parse_exposed(body: bytes) -> str:
     """The value that has become known."""
-    value: str = _read(body, {"value": _text}, needed=("value",))["value"]
+    value: str = read_members(body, {"value": read_text}, needed=("value",))["value"]
     return value.strip()[: KEY_VALUE_CHARACTERS_MAX + 1]
 
 
 def parse_nothing(body: bytes) -> None:
     """Raises ValidationFailed for a body with members; none is wanted."""
-    _read(body, {})
+    read_members(body, {})
 
 
 def parse_idempotency_key(header: str | None) -> str | None:
     """The name that the sender gave its request, if any. Raises ValidationFailed."""
     if header is not None and len(header) > IDEMPOTENCY_KEY_CHARACTERS_MAX:
         rule = f"length must be less than or equal to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters long"
-        raise _broken("Idempotency-Key", rule)
+        raise broken("Idempotency-Key", rule)
     return header or None
 
 
@@ -110,12 +99,12 @@ def parse_filter(query: QueryParams) -> KeyFilter:
     limit = query.get("limit", str(KEY_PAGE_MAX))
     after_id = query.get("after")
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= KEY_PAGE_MAX:
-        raise _broken("limit", f"must be a number from 1 to {KEY_PAGE_MAX}")
+        raise broken("limit", f"must be a number from 1 to {KEY_PAGE_MAX}")
     if after_id is not None and not is_key_id(after_id):
-        raise _broken("after", "must be the id of a key")
+        raise broken("after", "must be the id of a key")
     return KeyFilter(
         kind=parse_kind_filter(query.get("type")),
-        state=None if state is None else _one_of(KeyState)("state", state),
+        state=None if state is None else one_of(KeyState)("state", state),
         label=_parse_label(query.get("label")),
         limit=int(limit),
         after_id=after_id,
@@ -197,56 +186,8 @@ def _standing_members(key: Key, now_ms: int) -> dict[str, object]:
     }
 
 
-def _read(body: bytes, readers: Mapping[str, Reader], *, needed: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The members of the object in *body*, each as its reader gives it. Raises ValidationFailed."""
-    given = parse_object(body)
-    broken = [Detail(message=f'"{member}" is required', key=member) for member in needed if member not in given]
-    members: dict[str, Any] = {}
-    for member, content in given.items():
-        try:
-            members[member] = readers.get(member, _not_allowed)(member, content)
-        except ValidationFailed as error:
-            broken += error.details
-    if broken:
-        raise ValidationFailed(*broken)
-    return members
-
-
-def _not_allowed(member: str, _given: object) -> object:
-    raise _broken(member[:40], "is not allowed")
-
-
-def _text(member: str, given: object) -> str:
-    if not isinstance(given, str):
-        raise _broken(member, "must be a string")
-    return given
-
-
-def _labels(member: str, given: object) -> dict[str, str]:
-    if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
-        raise _broken(member, "must be an object of strings")
-    return given
-
-
-def _moment(member: str, given: object) -> int | None:
-    if given is None:
-        return None
-    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= EPOCH_MS_MAX:
-        raise _broken(member, "must be a time in milliseconds since 1970, or null")
-    return given
-
-
 def _overlap(member: str, given: object) -> int:
-    return 0 if given == 0 and isinstance(given, int) else life.parse_overlap(_text(member, given))
-
-
-def _one_of(choices: type[KeyKind | KeyState | KeyFormat | Reveal]) -> Reader:
-    def read(member: str, given: object) -> Any:
-        if given not in tuple(choices):
-            raise _broken(member, f"must be one of [{', '.join(choices)}]")
-        return choices(str(given))
-
-    return read
+    return 0 if given == 0 and isinstance(given, int) else life.parse_overlap(read_text(member, given))
 
 
 def _parse_label(text: str | None) -> tuple[str, str | None] | None:
@@ -256,18 +197,14 @@ def _parse_label(text: str | None) -> tuple[str, str | None] | None:
     return name, wanted if equals else None
 
 
-def _broken(member: str, rule: str) -> ValidationFailed:
-    return ValidationFailed(Detail(message=f'"{member}" {rule}', key=member))
-
-
 CHANGES: Final[dict[str, Reader]] = {
-    "name": _text,
-    "note": _text,
-    "owner": _text,
-    "labels": _labels,
-    "not_before_ms": _moment,
-    "expires_at_ms": _moment,
-    "reveal": _one_of(Reveal),
+    "name": read_text,
+    "note": read_text,
+    "owner": read_text,
+    "labels": read_labels,
+    "not_before_ms": read_moment,
+    "expires_at_ms": read_moment,
+    "reveal": one_of(Reveal),
 }
-NEW_KEY: Final = CHANGES | {"type": _one_of(KeyKind), "format": _one_of(KeyFormat)}
-IMPORT: Final[dict[str, Reader]] = {"type": _one_of(KeyKind), "value": _text, "name": _text}
+NEW_KEY: Final = CHANGES | {"type": one_of(KeyKind), "format": one_of(KeyFormat)}
+IMPORT: Final = CHANGES | {"type": one_of(KeyKind), "value": read_text}
