@@ -25,6 +25,10 @@ class Cluster:
 
     def start(self) -> None:
         self._run("initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8")
+        self.launch()
+
+    def launch(self) -> None:
+        """Start it again, as it is."""
         settings = f"-c listen_addresses='' -c fsync=off -c max_connections=100 -k {self.folder}"
         self._run("pg_ctl", "-D", self.folder / "data", "-l", self.folder / "log", "-w", "-o", settings, "start")
 

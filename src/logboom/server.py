@@ -36,6 +36,7 @@ from logboom.audit.lines import AuditLines
 from logboom.audit.repository import AuditLog
 from logboom.audit.routes import AuditRoutes
 from logboom.bootstrap import Bootstrap, FirstStart
+from logboom.database.alone import alone
 from logboom.database.engine import open_database
 from logboom.database.migrate import migrate
 from logboom.errors import DataFolderInUse, NotFound, StartError
@@ -210,7 +211,8 @@ def open_parts(settings: Settings) -> Parts:
     )
     # Last of what can fail: its values are told once, and are lost when the start fails after it.
     bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
-    first_start = bootstrap.run(settings)
+    with alone(database):  # servers that start together make one account
+        first_start = bootstrap.run(settings)
     metrics.watch_spool(spool)
     metrics.watch_disk(disk)
     return Parts(

@@ -5,8 +5,10 @@ then wants to write may be refused at once; so a transaction says beforehand whe
 us and the database is our trouble, never the client's, and becomes `Unavailable`.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -49,6 +51,7 @@ def open_database(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "do_connect", _FirstOnly())
     return engine
 
 
@@ -84,6 +87,18 @@ def _trouble_is_ours() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, PoolExhausted) as cause:
         raise Unavailable from cause
+
+
+class _FirstOnly:
+    """Lets the first connection make the file. A later one must not put an empty file in the place of a lost one."""
+
+    def __init__(self) -> None:
+        self._is_made = False
+
+    def __call__(self, _dialect: object, _record: object, arguments: list[str], _named: object) -> None:
+        if self._is_made and not Path(arguments[0]).exists():
+            raise sqlite3.OperationalError("the database's file is not at its place any more")
+        self._is_made = True
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:

@@ -20,7 +20,7 @@ from logboom.errors import Unavailable
 log = structlog.get_logger(__name__)
 
 CHANNEL: Final = "logboom_keys"
-LISTEN_S: Final = 1.0  # how long one wait for notifications lasts; a stop is noticed in between
+LISTEN_S: Final = 0.25  # how long one wait for notifications lasts; a stop is noticed in between
 AGAIN_S: Final = 0.25
 
 
