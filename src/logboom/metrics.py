@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from logboom.asgi.edge import EdgeMetrics
+from logboom.keys.verdict import Refused
 from logboom.mill.mill import MillMetrics
 from logboom.spool import Disk, Spool
 
@@ -26,6 +27,19 @@ class Metrics:
             poison=Counter("logboom_batches_set_aside", "Batches that could not become lines.", registry=registry),
             round_seconds=Histogram("logboom_mill_round_seconds", "Time of one round of the mill.", registry=registry),
         )
+
+        self._key_refusals = Counter(
+            "logboom_key_refusals", "Requests refused although their key is known.", ["reason"], registry=registry
+        )
+        self._usage_writes = Counter(
+            "logboom_usage_writes", "Transactions that wrote the use of keys.", ["outcome"], registry=registry
+        )
+
+    def count_refusal(self, refused: Refused) -> None:
+        self._key_refusals.labels(refused.refusal.name.lower()).inc()
+
+    def count_usage_write(self, is_written: bool) -> None:  # noqa: FBT001 -- the one thing that there is to tell
+        self._usage_writes.labels("written" if is_written else "failed").inc()
 
     def watch_disk(self, disk: Disk) -> None:
         """Show how much room is left."""

@@ -5,6 +5,7 @@ Read it top down to see what Logboom is made of. Nothing else builds these parts
 
 import fcntl
 import os
+import random
 import secrets
 import socket
 import threading
@@ -42,6 +43,8 @@ from logboom.database.migrate import migrate
 from logboom.errors import DataFolderInUse, NotFound, StartError
 from logboom.export.routes import ExportRoutes
 from logboom.ingest.routes import IngestRoutes
+from logboom.keys.credentials import Carrier
+from logboom.keys.feed import Feed
 from logboom.keys.following import Following, follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import Caller
@@ -53,6 +56,9 @@ from logboom.keys.policies import Policies
 from logboom.keys.policy_routes import PolicyRoutes
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
+from logboom.keys.usage_routes import UsageRoutes
+from logboom.keys.use import KeyUse, UseListener, watch_use
+from logboom.keys.verdict import Refused
 from logboom.members.repository import MemberRepository
 from logboom.metrics import Metrics
 from logboom.mill.mill import Mill
@@ -82,6 +88,7 @@ class Parts:
     policies: Policies
     following: Following
     gate: Gate
+    use: KeyUse
     first_start: FirstStart | None
     store: LineStore
     spool: Spool
@@ -96,12 +103,14 @@ class Parts:
     def start(self) -> None:
         """Begin what runs beside the requests."""
         self.following.start()
+        self.use.flush.start()
         self.mill.start()
         self.clerk.start()
 
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""
         self.following.stop()
+        self.use.flush.stop()
         self.clerk.stop()
         self.mill.stop()
         self.spool.close()
@@ -112,7 +121,13 @@ class Parts:
 def route_table(parts: Parts) -> Sequence[Route]:
     """Every address of the server, who may ask, and what answers."""
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
-    ingest = IngestRoutes(gate=parts.gate, spool=parts.spool, now_ms=now_ms, lines=parts.metrics.accepted_lines)
+    ingest = IngestRoutes(
+        gate=parts.gate,
+        spool=parts.spool,
+        now_ms=now_ms,
+        lines=parts.metrics.accepted_lines,
+        on_accepted=parts.use.listener.accepted,
+    )
     keys = KeyRoutes(parts.keys)
     audit = AuditRoutes(parts.audit, check_key=partial(parts.keys.get, is_live=False))
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
@@ -120,6 +135,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
     search = SearchRoutes(store=parts.store, threads=turns)
     native = NativeKeyRoutes(parts.keys, parts.following.nodes, now_ms=now_ms)
     policy = PolicyRoutes(parts.policies)
+    usage = UsageRoutes(parts.keys, parts.use.repository, parts.use.flush.flush, now_ms=now_ms)
     openapi = JsonDocument(OPENAPI)
     service = _guarded(parts.gate.service_caller)
     service_or_query = _guarded(partial(parts.gate.service_caller, allow_query=True))
@@ -153,6 +169,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("PATCH", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.edit_key)),
         Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.delete_key)),
         Route("GET", "/api/keys/{key_id}/events", Access.SERVICE_KEY, service(audit.list_key_events)),
+        Route("GET", "/api/keys/{key_id}/usage", Access.SERVICE_KEY, service(usage.get_usage)),
         Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, service(native.rotate_key)),
         Route("POST", "/api/keys/{key_id}/end-overlap", Access.SERVICE_KEY, service(native.end_overlap)),
         Route("POST", "/api/keys/{key_id}/hold", Access.SERVICE_KEY, service(native.hold_key)),
@@ -195,9 +212,9 @@ def open_parts(settings: Settings) -> Parts:
     for key_id in keys.load():
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
+    use = watch_use(database, now_ms=now_ms, random=random.random, on_written=metrics.count_usage_write)
 
-    searches, inserts = _open_engines(settings)
-    store = EmbeddedLineStore(searches=searches, inserts=inserts)
+    store, inserts = _open_store(settings)
     disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
     spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
     mill = Mill(
@@ -224,7 +241,8 @@ def open_parts(settings: Settings) -> Parts:
         keys=keys,
         policies=policies,
         following=following,
-        gate=Gate(keyring, following.feed, now_ms=now_ms),
+        gate=_gate(keyring, following.feed, use.listener, metrics),
+        use=use,
         first_start=first_start,
         store=store,
         spool=spool,
@@ -233,12 +251,21 @@ def open_parts(settings: Settings) -> Parts:
     )
 
 
-def _open_engines(settings: Settings) -> tuple[Engine, Engine]:
-    """Connections to search with, and others to insert with."""
+def _open_store(settings: Settings) -> tuple[LineStore, Engine]:
+    """The line store, and the engine that puts lines into it."""
     lines = settings.data_dir / "lines"
     memory = settings.engine_memory_bytes_max
     searches = Engine(lines, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
-    return searches, Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
+    inserts = Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
+    return EmbeddedLineStore(searches=searches, inserts=inserts), inserts
+
+
+def _gate(keyring: Keyring, feed: Feed, use: UseListener, metrics: Metrics) -> Gate:
+    def on_refused(request: Request, refused: Refused, carrier: Carrier) -> None:
+        use.refused(request, refused, carrier)
+        metrics.count_refusal(refused)
+
+    return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused)
 
 
 def _clerk(audit: AuditLog, spool: Spool, *, woken: threading.Event) -> Clerk:

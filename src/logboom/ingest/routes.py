@@ -12,19 +12,25 @@ from starlette.responses import Response
 from logboom.asgi.body import read_decoded_body
 from logboom.asgi.respond import json_response
 from logboom.errors import MissingCredentials
-from logboom.ingest.wire import Batch, clean, find_batch, mend, parse_envelope, render_accepted
+from logboom.ingest.wire import Batch, clean, find_batch, mend, parse_envelope, render_accepted, stated_hostname
 from logboom.keys.gate import Gate
+from logboom.keys.use import SENDER_HOST
 from logboom.limits import INGEST_BODY_BYTES_MAX, KEYLESS_BODY_BYTES_MAX
 from logboom.spool import Spool
 
 UNPACKING_THREADS: Final = 2
 
+OnAccepted = Callable[[Request, int, int], None]  # the request, how many lines, how many bytes its body was decoded
+
 
 class IngestRoutes:
     """Handlers of the door."""
 
-    def __init__(self, *, gate: Gate, spool: Spool, now_ms: Callable[[], int], lines: Counter) -> None:
+    def __init__(
+        self, *, gate: Gate, spool: Spool, now_ms: Callable[[], int], lines: Counter, on_accepted: OnAccepted
+    ) -> None:
         self._gate, self._spool, self._now_ms, self._lines = gate, spool, now_ms, lines
+        self._on_accepted = on_accepted
         # Of its own, so that no search keeps a sender waiting; few, as the work holds Python's lock in part.
         self._threads = CapacityLimiter(UNPACKING_THREADS)
 
@@ -33,7 +39,9 @@ class IngestRoutes:
         may_have_key_in_body = not self._gate.presents_key(request) and _has_body(request)
         if not may_have_key_in_body:
             await self._gate.ingestion_caller(request, is_first_look=True)
-        batch = await self._read_batch(request, is_known=not may_have_key_in_body)
+        batch, body_bytes = await self._read_batch(request, is_known=not may_have_key_in_body)
+        ip_remote = request.client.host if request.client else ""
+        request.scope[SENDER_HOST] = stated_hostname(batch, request.query_params, ip_remote)
         caller = await self._gate.ingestion_caller(request, body_key=clean(batch.sender.apikey) or None)
         envelope = parse_envelope(
             batch,
@@ -41,24 +49,28 @@ class IngestRoutes:
             account_id=caller.account_id,
             key_id=caller.key_id,
             received_ms=self._now_ms(),
-            ip_remote=request.client.host if request.client else "",
+            ip_remote=ip_remote,
             user_agent=request.headers.get("user-agent", ""),
         )
         seq = await self._spool.append(envelope, batch.lines) if batch.lines_count else None
         self._lines.inc(batch.lines_count)
+        self._on_accepted(request, batch.lines_count, body_bytes)
         return json_response(render_accepted(seq))
 
-    async def _read_batch(self, request: Request, *, is_known: bool) -> Batch:
-        """The batch of the body. The slow way of mending is kept for senders whose key is known to be good."""
+    async def _read_batch(self, request: Request, *, is_known: bool) -> tuple[Batch, int]:
+        """The batch of the body, and the body's size in bytes when decoded.
+
+        The slow way of mending is kept for senders whose key is known to be good.
+        """
         body_bytes_max = INGEST_BODY_BYTES_MAX if is_known else KEYLESS_BODY_BYTES_MAX
         body = await read_decoded_body(request, body_bytes_max, threads=self._threads)
         batch = find_batch(body)
         if batch:
-            return batch
+            return batch, len(body)
         if not is_known:
             raise MissingCredentials
         is_text = request.headers.get("content-type", "").startswith("text/")
-        return await to_thread.run_sync(partial(mend, body, is_text=is_text), limiter=self._threads)
+        return await to_thread.run_sync(partial(mend, body, is_text=is_text), limiter=self._threads), len(body)
 
 
 def _has_body(request: Request) -> bool:

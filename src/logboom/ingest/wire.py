@@ -124,13 +124,19 @@ def parse_envelope(
 
 def _hostname(batch: Batch, query: QueryParams, ip_remote: str) -> str:
     """The host of the request; '' where the lines name their own."""
+    stated = stated_hostname(batch, query, ip_remote)
+    if not stated and not (batch.lines_count and _names_host(batch.first_line)):
+        raise MissingHostname
+    return stated
+
+
+def stated_hostname(batch: Batch, query: QueryParams, ip_remote: str) -> str:
+    """The host that the request names, '' when it names none."""
     stated = clean(query.get("hostname")) or clean(batch.sender.hostname)
     if not stated and batch.sender.apikey is not None:
         # Mezmo: logdna-go, which puts its key into the body, names no host unless told to, and never looks at an
         # answer: a refusal would lose its lines. clients.md 4.7
-        stated = ip_remote
-    if not stated and not (batch.lines_count and _names_host(batch.first_line)):
-        raise MissingHostname
+        return ip_remote
     return stated
 
 

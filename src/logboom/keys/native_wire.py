@@ -128,6 +128,7 @@ def render_key(key: Key, now_ms: int, *, with_value: bool = False) -> dict[str, 
             "imported": key.is_imported,
             "created_by": key.created_by,
             "created_ms": key.created_ms,
+            "last_used_ms": key.last_used_ms,
         }
         | _standing_members(key, now_ms)
         | value

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, text, update
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import data_keys, key_values, keyring_state, keys
+from logboom.database.tables import data_keys, key_users, key_values, keyring_state, keys
 from logboom.errors import Detail, KeyLimitReached, NotFound
 from logboom.keys.formats import mask
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, Reveal, is_key_id
@@ -269,6 +269,7 @@ def _rows() -> Select[Any]:
     joined = keys.join(data_keys, data_keys.c.account_id == keys.c.account_id)
     joined = joined.outerjoin(key_values, is_active).outerjoin(retiring, is_retiring)
     last_generation = select(func.max(last.c.generation)).where(last.c.key_id == keys.c.id).scalar_subquery()
+    last_used = select(func.max(key_users.c.last_ms)).where(key_users.c.key_id == keys.c.id).scalar_subquery()
     # A deleted key has no active value any more.
     generation = func.coalesce(key_values.c.generation, last_generation)
     columns = select(
@@ -277,6 +278,7 @@ def _rows() -> Select[Any]:
         key_values.c.digest,
         key_values.c.sealed,
         retiring.c.valid_until_ms.label("retiring_until_ms"),
+        last_used.label("last_used_ms"),
         data_keys.c.wrapped,
     )
     return columns.select_from(joined).order_by(keys.c.number)
@@ -340,6 +342,7 @@ def _key(row: Row[Any]) -> Key:
         generation=row.generation,
         retiring_until_ms=row.retiring_until_ms,
         revision=row.revision,
+        last_used_ms=row.last_used_ms,
     )
 
 

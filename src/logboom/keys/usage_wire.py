@@ -1,0 +1,87 @@
+"""The JSON of what is told of the use of keys, both ways. Times are epoch milliseconds."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import QueryParams
+
+from logboom.errors import Detail, ValidationFailed
+from logboom.keys.key import Key
+from logboom.keys.usage import HOUR_MS
+from logboom.keys.usage_flush import ACCURACY_S
+from logboom.keys.usage_report import GenerationUse, Usage
+from logboom.keys.usage_repository import USERS_KEPT, KeptUser
+from logboom.limits import USAGE_RANGE_MS_MAX
+
+RANGE_DEFAULT_MS: Final = 7 * 24 * HOUR_MS
+MOMENT: Final = re.compile(r"[0-9]{1,15}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Hours that begin within it, both ends included."""
+
+    from_ms: int
+    to_ms: int
+
+
+def parse_range(query: QueryParams, now_ms: int) -> Range:
+    """`from` and `to`; the last seven days when nothing is said. Raises ValidationFailed."""
+    to_ms = _moment(query, "to", now_ms)
+    from_ms = _moment(query, "from", to_ms - RANGE_DEFAULT_MS)
+    if from_ms > to_ms:
+        raise _broken("from", "must not be later than to")
+    if to_ms - from_ms > USAGE_RANGE_MS_MAX:
+        raise _broken("from", f"must be at most {USAGE_RANGE_MS_MAX // (24 * HOUR_MS)} days before to")
+    return Range(from_ms=from_ms - from_ms % HOUR_MS, to_ms=to_ms)
+
+
+def render_usage(key: Key, asked: Range, usage: Usage) -> dict[str, object]:
+    """`accuracy_s` says how old the figures of other servers may be; those of this one are exact."""
+    return {
+        "id": key.id,
+        "accuracy_s": ACCURACY_S,
+        "from_ms": asked.from_ms,
+        "to_ms": asked.to_ms,
+        "last_used": _render_last(usage.users[0]) if usage.users else None,
+        "total": usage.total._asdict(),
+        "generations": [_render_generation(generation) for generation in usage.generations],
+        "hours": [
+            {"hour_ms": hour.hour_ms, "generation": hour.generation} | count._asdict()
+            for hour, count in usage.hours.items()
+        ],
+        "users": [render_user(kept) for kept in usage.users[:USERS_KEPT]],
+    }
+
+
+def render_user(kept: KeptUser) -> dict[str, object]:
+    seen = kept.seen
+    counted = {"first_ms": seen.first_ms, "last_ms": seen.last_ms, "requests": seen.requests, "refusals": seen.refusals}
+    return _render_identity(kept) | counted
+
+
+def _render_last(kept: KeptUser) -> dict[str, object]:
+    return {"at_ms": kept.seen.last_ms} | _render_identity(kept)
+
+
+def _render_identity(kept: KeptUser) -> dict[str, object]:
+    return {member: told for member, told in kept.user._asdict().items() if member != "key_id"}
+
+
+def _render_generation(use: GenerationUse) -> dict[str, object]:
+    told = {"generation": use.generation, "state": use.state, "last_used_ms": use.last_used_ms, "hosts": use.hosts}
+    return told | use.count._asdict()
+
+
+def _moment(query: QueryParams, name: str, default_ms: int) -> int:
+    given = query.get(name)
+    if given is None:
+        return default_ms
+    if not MOMENT.fullmatch(given):
+        raise _broken(name, "must be a time in milliseconds since 1970")
+    return int(given)
+
+
+def _broken(name: str, rule: str) -> ValidationFailed:
+    return ValidationFailed(Detail(message=f'"{name}" {rule}', key=name))
