@@ -25,6 +25,10 @@ format: .venv/dev
 bench: .venv/dev
 	$(BIN)/python benchmarks/run.py --lines $(LINES) $(ARGS)
 
+# `make prove-key_limits` runs benchmarks/key_limits.py, and so on.
+prove-%: .venv/dev
+	PYTHONPATH=tests:tests/store $(BIN)/python benchmarks/$*.py $(ARGS)
+
 lock: .venv/dev
 	CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --extra postgresql --all-build-deps -o requirements/runtime.txt pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) -o requirements/dev.txt requirements/dev.in

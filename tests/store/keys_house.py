@@ -1,9 +1,10 @@
 """Builds the control plane of a test: a migrated database and everything about keys on top of it."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from logboom.accounts.repository import AccountRepository
 from logboom.database.engine import open_database
@@ -50,7 +51,13 @@ class KeysHouse:
         return None if found is None or isinstance(found, Caller) else found.refusal.name
 
 
-def open_keys_house(url: str, *, master_secret: bytes = MASTER_SECRET, clock: Clock | None = None) -> KeysHouse:
+def open_keys_house(
+    url: str,
+    *,
+    master_secret: bytes = MASTER_SECRET,
+    clock: Clock | None = None,
+    on_change: Callable[[Connection, KeyChange], None] | None = None,
+) -> KeysHouse:
     engine = open_database(url)
     migrate(engine)
     vault = Vault(master_secret, random_bytes=secrets.token_bytes)
@@ -63,7 +70,7 @@ def open_keys_house(url: str, *, master_secret: bytes = MASTER_SECRET, clock: Cl
         vault,
         now_ms=clock,
         random_hex=secrets.token_hex,
-        on_change=lambda _connection, change: changes.append(change),
+        on_change=on_change or (lambda _connection, change: changes.append(change)),
     )
     accounts = AccountRepository(engine, now_ms=clock, random_hex=secrets.token_hex)
     return KeysHouse(engine=engine, accounts=accounts, keyring=keyring, keys=keys, clock=clock, changes=changes)
