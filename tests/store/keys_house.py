@@ -1,6 +1,7 @@
 """Builds the control plane of a test: a migrated database and everything about keys on top of it."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,13 @@ class Clock:
 
     def __call__(self) -> int:
         return self.now_ms
+
+
+class WallClock(Clock):
+    """The real one, which other processes have too."""
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def revoke(house: KeysHouse, keys: list[Key]) -> dict[str, float]:
     return acknowledged_s
 
 
-def judge(fault: str, acknowledged_s: dict[str, float], seen: list[Sightings]) -> list[Revocation]:
+def judge_revocations(fault: str, acknowledged_s: dict[str, float], seen: list[Sightings]) -> list[Revocation]:
     unavailable = sum(each.unavailable for each in seen)
     return [
         Revocation(

@@ -12,13 +12,13 @@ import time
 from functools import partial
 
 import pytest
-from keys_house import Clock, open_keys_house
+from keys_house import WallClock, open_keys_house
 from revocation_house import (
     clocks_set,
     database_dies,
     database_hangs,
     file_moved_away,
-    judge,
+    judge_revocations,
     listeners_killed,
     make_keys,
     notifications_dropped,
@@ -36,13 +36,6 @@ KEYS_AT_ONCE = 10
 BOUND_S = 1.0
 PAUSE_S = 1.5  # how long a fault lasts: longer than the bound
 SEED = 20
-
-
-class WallClock(Clock):
-    """The house's clock is the nodes' clock."""
-
-    def __call__(self):
-        return time.time_ns() // 1_000_000
 
 
 @pytest.fixture
@@ -81,7 +74,7 @@ def revoke_under(fault, name, house, nodes):
     watch(nodes, keys)
     with fault():
         acknowledged_s = revoke(house, keys)
-    return judge(name, acknowledged_s, wait_until_refused(nodes, keys))
+    return judge_revocations(name, acknowledged_s, wait_until_refused(nodes, keys))
 
 
 def tell(what, moments_s):
