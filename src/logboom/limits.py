@@ -31,6 +31,7 @@ IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
 IMPORTS_PER_HOUR_MAX: Final = 10  # per account; a clash is refused, and guessing by import must be hopeless
 EXPOSED_REPORTS_PER_HOUR_MAX: Final = 60  # per address
 IMPORTED_BITS_MIN: Final = 112  # below that a value can be guessed. NIST SP 800-63B
+USAGE_KEPT_MS: Final = TOMBSTONE_MS
 USAGE_RANGE_MS_MAX: Final = 31 * 24 * 3_600_000  # of one answer about the use of a key, which has a row for each hour
 KEY_PAGE_MAX: Final = 100  # keys in one answer of the native list
 AUDIT_PAGE_MAX: Final = 200  # audit events in one answer; an event with before and after takes a few KiB

@@ -41,13 +41,10 @@ class Metrics:
     def count_usage_write(self, is_written: bool) -> None:  # noqa: FBT001 -- the one thing that there is to tell
         self._usage_writes.labels("written" if is_written else "failed").inc()
 
-    def watch_disk(self, disk: Disk) -> None:
-        """Show how much room is left."""
+    def watch(self, spool: Spool, disk: Disk) -> None:
+        """Show what waits between the 200 and the line store, and how much room is left."""
         free = Gauge("logboom_disk_free_bytes", "Free space of the data folder's disk.", registry=self._registry)
         free.set_function(lambda: disk.free_bytes)
-
-    def watch_spool(self, spool: Spool) -> None:
-        """Show what waits between the 200 and the line store."""
         for name, text, read in (
             ("logboom_spool_batches", "Acknowledged batches that are not stored yet.", lambda: spool.batches),
             ("logboom_spool_lines", "Acknowledged lines that are not stored yet.", lambda: spool.lines),

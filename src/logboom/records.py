@@ -1,5 +1,6 @@
 """What happens to keys, written into the audit log: the keys know nothing of the log, nor the log of keys."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 from logboom.audit.event import Action, Actor, ActorKind, AuditEvent, Door, SubjectKind
 from logboom.audit.repository import AuditLog
 from logboom.keys.change import Actor as KeyActor
-from logboom.keys.change import KeyChange
+from logboom.keys.change import KeyAction, KeyChange
 from logboom.keys.key import Key
 from logboom.keys.policy import KeyPolicy, PolicyChange
 
@@ -34,9 +35,22 @@ class KeyRecords:
             change.actor,
             at_ms=change.at_ms,
             before=_facts(change.before) if change.before else None,
-            after=_facts(change.after),
+            after=_facts(change.after) | _warning(change),
         )
         self._audit.append(connection, event)
+
+    def record_clock_step(self, back_ms: int) -> None:
+        """Note that the clock of this server was put back. It is the installation's own: no account sees it."""
+        event = AuditEvent(
+            account_id=None,
+            action=Action.CLOCK_STEPPED,
+            actor=Actor(kind=ActorKind.SYSTEM),
+            door=Door.SERVER,
+            subject_kind=SubjectKind.SERVER,
+            at_ms=self._now_ms(),
+            after={"back_ms": back_ms, "host": socket.gethostname()},
+        )
+        self._audit.record(event)
 
     def record_policy(self, connection: Connection, change: PolicyChange) -> None:
         """Add the change of a policy to the audit log within its own transaction."""
@@ -115,6 +129,11 @@ def _facts(key: Key) -> dict[str, object]:
         "not_before_ms": key.not_before_ms,
         "expires_at_ms": key.expires_at_ms,
     }
+
+
+def _warning(change: KeyChange) -> dict[str, object]:
+    """How many days before the expiry it was told."""
+    return {"days": change.after.expiry_warned_days} if change.action is KeyAction.EXPIRING else {}
 
 
 def _policy_facts(policy: KeyPolicy) -> dict[str, object]:

@@ -44,9 +44,11 @@ from logboom.errors import DataFolderInUse, NotFound, StartError
 from logboom.export.routes import ExportRoutes
 from logboom.ingest.routes import IngestRoutes
 from logboom.keys.credentials import Carrier
+from logboom.keys.due import Due
 from logboom.keys.feed import Feed
 from logboom.keys.following import Following, follow
 from logboom.keys.gate import Gate
+from logboom.keys.keeper import Clock, Keeper
 from logboom.keys.key import Caller
 from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
@@ -89,6 +91,7 @@ class Parts:
     following: Following
     gate: Gate
     use: KeyUse
+    keeper: Keeper
     first_start: FirstStart | None
     store: LineStore
     spool: Spool
@@ -104,12 +107,14 @@ class Parts:
         """Begin what runs beside the requests."""
         self.following.start()
         self.use.flush.start()
+        self.keeper.start()
         self.mill.start()
         self.clerk.start()
 
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""
         self.following.stop()
+        self.keeper.stop()
         self.use.flush.stop()
         self.clerk.stop()
         self.mill.stop()
@@ -230,8 +235,7 @@ def open_parts(settings: Settings) -> Parts:
     bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
     with alone(database):  # servers that start together make one account
         first_start = bootstrap.run(settings)
-    metrics.watch_spool(spool)
-    metrics.watch_disk(disk)
+    metrics.watch(spool, disk)
     return Parts(
         folder_lock=folder_lock,
         registry=registry,
@@ -243,6 +247,7 @@ def open_parts(settings: Settings) -> Parts:
         following=following,
         gate=_gate(keyring, following.feed, use.listener, metrics),
         use=use,
+        keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),
         first_start=first_start,
         store=store,
         spool=spool,
@@ -266,6 +271,11 @@ def _gate(keyring: Keyring, feed: Feed, use: UseListener, metrics: Metrics) -> G
         metrics.count_refusal(refused)
 
     return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused)
+
+
+def _keeper(due: Due, use: KeyUse, records: KeyRecords) -> Keeper:
+    clock = Clock(now_ms, time.monotonic)
+    return Keeper(due, use.repository, use.flush, clock, now_ms=now_ms, on_clock_step=records.record_clock_step)
 
 
 def _clerk(audit: AuditLog, spool: Spool, *, woken: threading.Event) -> Clerk:

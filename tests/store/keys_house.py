@@ -72,6 +72,7 @@ def open_keys_house(
     clock = clock or Clock()
     keyring = Keyring(vault)
     changes: list[KeyChange] = []
+
     keys = Keys(
         KeyRepository(engine, vault),
         keyring,

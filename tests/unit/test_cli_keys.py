@@ -29,6 +29,8 @@ KEY = {
     "not_before_ms": None,
     "expires_at_ms": None,
     "deleted_ms": None,
+    "expiry_warning": None,
+    "last_used_ms": None,
 }
 WITH_VALUE = KEY | {"value": VALUE}
 KEYS_PATH = "/api/keys"
@@ -42,7 +44,8 @@ def page(*keys):
 @pytest.mark.parametrize(
     ("members", "shown"),
     [
-        pytest.param({}, r" active +3 +- +2023-11-\S+ +…cdef\n", id="active"),
+        pytest.param({}, r" active +3 +- +2023-11-\S+ +- +…cdef\n", id="active"),
+        pytest.param({"last_used_ms": 1_750_000_000_000}, r" +- +2023-11-\S+ +2025-06-1\S+ +…cdef\n", id="used"),
         pytest.param({"state": "held", "refusal": "held"}, r" held +3 +- ", id="held"),
         pytest.param(
             {"refusal": "expired", "expires_at_ms": 1_600_000_000_000}, r" expired +3 +2020-09-1\S+ ", id="expired"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from logboom.keys.key import Key, KeyKind, KeyState
 from logboom.keys.usage import HOUR_MS, Counters, Counts, Hour, HourCount, User, UserCount
-from logboom.keys.usage_report import report_usage
+from logboom.keys.usage_report import idle_since_ms, report_usage
 from logboom.keys.usage_repository import KeptUser
 from logboom.keys.use import dialect_of
 
@@ -191,3 +191,17 @@ def test_a_value_without_kept_users_was_last_used_in_its_last_hour():
 def test_a_deleted_key_has_no_value_any_more():
     usage = report_usage(key(state=KeyState.DELETED, deleted_ms=1), {}, [])
     assert [(use.generation, use.state, use.last_used_ms) for use in usage.generations] == [(1, "ended", None)]
+
+
+def test_an_old_value_is_idle_from_its_last_use_or_the_first_of_the_new_one():
+    new = kept(90, generation=2)
+    assert idle_since_ms(1, {}, [kept(50)]) is None
+    assert idle_since_ms(1, {}, [new]) == 90
+    assert idle_since_ms(1, {}, [new, kept(95)]) == 95
+    # Its users were pushed out of those that are kept: only the hour is known.
+    assert idle_since_ms(1, {Hour("k1", 1, HOUR): HourCount(requests=1)}, [new]) == HOUR + HOUR_MS - 1
+
+
+def test_a_new_value_that_was_only_refused_is_not_in_use():
+    refused = KeptUser(user=ANNA._replace(generation=2), seen=UserCount(3, 3, 0, 90, 90))
+    assert idle_since_ms(1, {}, [refused, kept(50)]) is None

@@ -16,6 +16,7 @@ class Action(StrEnum):
 
     AUDIT_BEGUN = "audit.begun"  # the first row of every chain
     FIRST_START = "first_start"
+    CLOCK_STEPPED = "server.clock_stepped"  # the wall clock was put back: what has expired may open again
     ACCOUNT_CREATED = "account.created"
     MEMBER_CREATED = "member.created"
     POLICY_CHANGED = "policy.changed"
@@ -31,6 +32,7 @@ class Action(StrEnum):
     KEY_RETIRED = "key.retired"  # the old value of an overlap ended
     KEY_DELETED = "key.deleted"
     KEY_EXPOSED = "key.exposed"  # somebody who holds the value reported it, and it was ended
+    KEY_EXPIRING = "key.expiring"
     KEY_REVEALED = "key.revealed"
     KEY_LIMIT_REFUSED = "key.limit_refused"
     KEY_REFUSED = "key.refused"  # a key that works was used for what it may not do

@@ -14,7 +14,7 @@ KeyId = Annotated[str, Parameter(help="The key's id, as `logboom keys list` show
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the API's JSON.")]
 Quiet = Annotated[bool, Parameter(help="Print the value and nothing else.")]
 
-COLUMNS = ("ID", "TYPE", "NAME", "STATE", "GEN", "EXPIRES", "CREATED", "VALUE")
+COLUMNS = ("ID", "TYPE", "NAME", "STATE", "GEN", "EXPIRES", "CREATED", "USED", "VALUE")
 
 
 def table(keys: list[Key], *, reveal: bool) -> Table:
@@ -23,11 +23,15 @@ def table(keys: list[Key], *, reveal: bool) -> Table:
     for column in shown.columns:
         column.no_wrap = True
     for key in keys:
-        expires = "-" if key.expires_at_ms is None else render_moment(key.expires_at_ms)
+        expires, used = _moment(key.expires_at_ms), _moment(key.last_used_ms)
         value = (reveal and key.value) or key.masked
         about = (visible(" ".join(key.name.split())), key.refusal or key.state, str(key.generation), expires)
-        shown.add_row(key.id, key.type, *about, render_moment(key.created_ms), value)
+        shown.add_row(key.id, key.type, *about, render_moment(key.created_ms), used, value)
     return shown
+
+
+def _moment(moment_ms: int | None) -> str:
+    return "-" if moment_ms is None else render_moment(moment_ms)
 
 
 def resource(key: Key, *, reveal: bool) -> dict[str, Any]:

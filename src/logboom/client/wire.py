@@ -42,6 +42,8 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=False):
     not_before_ms: int | None
     expires_at_ms: int | None
     deleted_ms: int | None
+    expiry_warning: int | None = None
+    last_used_ms: int | None = None
     value: str | None = None
 
     @property

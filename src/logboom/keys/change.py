@@ -20,6 +20,7 @@ class KeyAction(StrEnum):
     ROTATED = "rotated"
     RETIRED = "retired"  # the old value of an overlap ended
     DELETED = "deleted"
+    EXPIRING = "expiring"  # its expiry came near, and that was told
     EXPOSED = "exposed"  # somebody who holds the value reported it, and it was ended
 
 

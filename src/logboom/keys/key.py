@@ -71,7 +71,8 @@ class Key:
     *value* is in the clear and therefore lives for one request only; it is None unless it may be shown, and the repr
     keeps it to itself. *mask* tells values apart without giving them away. *retiring_until_ms* is when the value before
     this *generation* ends, while both open the door. *revision* numbers the change that made the key what it is.
-    *last_used_ms* is when a value of it was last presented, whether or not it opened the door.
+    *expiry_warned_days* is the nearest warning of its expiry that was given. *last_used_ms* is when a value of it was
+    last presented, whether or not it opened the door.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Key:
     is_imported: bool = False
     generation: int = FIRST_GENERATION
     retiring_until_ms: int | None = None
+    expiry_warned_days: int | None = None
     # These two tell of a moment, not of the key.
     revision: int = field(default=0, compare=False)
     last_used_ms: int | None = field(default=None, compare=False)

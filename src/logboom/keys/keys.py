@@ -108,6 +108,10 @@ class Keys:
         for account_id, key_id in lapsed:
             self._change(account_id, key_id, KeyAction.RETIRED, SYSTEM, self._forget_lapsed, is_opened=False)
 
+    def change_by_itself(self, account_id: str, key_id: str, action: KeyAction, rule: Rule) -> Key:
+        """A change that nobody asked for but time. *rule* is given the locked key. Raises NotFound."""
+        return self._change(account_id, key_id, action, SYSTEM, rule, is_opened=False)
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def get(self, account_id: str, key_id: str, *, is_live: bool = True) -> Key:

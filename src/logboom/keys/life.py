@@ -76,6 +76,8 @@ def edited(key: Key, changes: Mapping[str, Any], now_ms: int) -> Key:
     after = replace(key, **changes)
     if after.expires_at_ms != key.expires_at_ms or after.not_before_ms != key.not_before_ms:
         check_times(after.not_before_ms, after.expires_at_ms, now_ms)
+    if after.expires_at_ms != key.expires_at_ms:
+        after = replace(after, expiry_warned_days=None)
     if REVEAL_MODES.index(after.reveal) < REVEAL_MODES.index(key.reveal):
         # Who may edit a key could otherwise read what the mode keeps from them.
         raise ValidationFailed(Detail(message='"reveal" can only become stricter', key="reveal"))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.datastructures import QueryParams
 
 from logboom.keys import life
+from logboom.keys.expiry import days_left
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, NewKey, Reveal, is_key_id
 from logboom.keys.nodes import Seen
 from logboom.keys.readers import Reader, broken, one_of, read_labels, read_members, read_moment, read_text
@@ -183,6 +184,7 @@ def _standing_members(key: Key, now_ms: int) -> dict[str, object]:
         "held_until_ms": key.held_until_ms,
         "not_before_ms": key.not_before_ms,
         "expires_at_ms": key.expires_at_ms,
+        "expiry_warning": days_left(key, now_ms),
         "deleted_ms": key.deleted_ms,
     }
 

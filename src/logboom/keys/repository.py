@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, text, update
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import data_keys, key_users, key_values, keyring_state, keys
+from logboom.database.tables import data_keys, key_policies, key_users, key_values, keyring_state, keys
 from logboom.errors import Detail, KeyLimitReached, NotFound
 from logboom.keys.formats import mask
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, Reveal, is_key_id
@@ -46,6 +46,16 @@ class Snapshot:
         for digest, standing in self.standings.items():
             found[standing.caller.key_id][digest] = standing
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """An old value that goes on beside a new one. *generation* is the old one's; idle for *idle_ms*, it shall end."""
+
+    account_id: str
+    key_id: str
+    generation: int
+    idle_ms: int
 
 
 class KeyRepository:
@@ -209,6 +219,23 @@ class KeyRepository:
         ended = rows.where(key_values.c.state == RETIRING, key_values.c.valid_until_ms <= now_ms)
         return [(row.account_id, row.id) for row in connection.execute(ended)]
 
+    def expiring(self, connection: Connection, *, after_ms: int, until_ms: int) -> list[Key]:
+        """The live keys of all accounts that expire in that time, without their values."""
+        near = keys.c.expires_at_ms.between(after_ms, until_ms)
+        return [_key(row) for row in connection.execute(_rows().where(keys.c.deleted_ms.is_(None), near))]
+
+    def overlaps_that_may_end(self, connection: Connection) -> list[Overlap]:
+        """The overlaps of all accounts whose policy ends them early."""
+        retiring = select(keys.c.account_id, keys.c.id, key_values.c.generation, key_policies.c.overlap_idle_ms)
+        rows = retiring.join(key_values, key_values.c.key_id == keys.c.id).join(
+            key_policies, key_policies.c.account_id == keys.c.account_id
+        )
+        asked = rows.where(key_values.c.state == RETIRING, key_policies.c.overlap_idle_ms.is_not(None))
+        return [
+            Overlap(account_id=row.account_id, key_id=row.id, generation=row.generation, idle_ms=row.overlap_idle_ms)
+            for row in connection.execute(asked)
+        ]
+
     def find_holder(self, connection: Connection, value: str) -> tuple[str, str, int] | None:
         """Account, key and generation that *value* belongs to or belonged to."""
         rows = select(keys.c.account_id, keys.c.id, key_values.c.generation).join(
@@ -317,6 +344,7 @@ def _changing_columns(key: Key) -> dict[str, Any]:
         "not_before_ms": key.not_before_ms,
         "expires_at_ms": key.expires_at_ms,
         "deleted_ms": key.deleted_ms,
+        "expiry_warned_days": key.expiry_warned_days,
     }
 
 
@@ -342,6 +370,7 @@ def _key(row: Row[Any]) -> Key:
         generation=row.generation,
         retiring_until_ms=row.retiring_until_ms,
         revision=row.revision,
+        expiry_warned_days=row.expiry_warned_days,
         last_used_ms=row.last_used_ms,
     )
 

@@ -64,6 +64,16 @@ def last_used_ms(generation: int, hours: Mapping[Hour, HourCount], users: Iterab
     return max((hour.hour_ms + HOUR_MS - 1 for hour in hours if hour.generation == generation), default=None)
 
 
+def idle_since_ms(generation: int, hours: Mapping[Hour, HourCount], users: Sequence[KeptUser]) -> int | None:
+    """Since when nobody uses a value while somebody uses the next one; None when nobody does."""
+    next_opened = [
+        kept for kept in users if kept.user.generation > generation and kept.seen.requests > kept.seen.refusals
+    ]
+    if not next_opened:
+        return None
+    return max(last_used_ms(generation, hours, users) or 0, min(kept.seen.first_ms for kept in next_opened))
+
+
 def _newest_generations(users: Iterable[KeptUser]) -> dict[str, int]:
     """Which value each host used last; who names no host is known by its address."""
     found: dict[str, int] = {}
