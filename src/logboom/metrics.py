@@ -20,12 +20,7 @@ class Metrics:
             seconds=Histogram("logboom_request_seconds", "Time to answer a request.", ["route"], registry=registry),
         )
         self.accepted_lines = Counter(
-            "logboom_accepted_lines",
-            "Lines that are safe on disk: acknowledged with a 200, or audit events.",
-            registry=registry,
-        )
-        self.dropped_refusals = Counter(
-            "logboom_audit_refusals_dropped", "Refusals that no audit event tells of.", registry=registry
+            "logboom_accepted_lines", "Lines acknowledged with a 200 and safe on disk.", registry=registry
         )
         self.mill = MillMetrics(
             lines=Counter("logboom_stored_lines", "Lines put into the line store.", registry=registry),
@@ -35,6 +30,9 @@ class Metrics:
 
         self._key_refusals = Counter(
             "logboom_key_refusals", "Requests refused although their key is known.", ["reason"], registry=registry
+        )
+        self.redacted_values = Counter(
+            "logboom_redacted_key_values", "Values of our own keys taken out of lines.", ["kind"], registry=registry
         )
         self._usage_writes = Counter(
             "logboom_usage_writes", "Transactions that wrote the use of keys.", ["outcome"], registry=registry

@@ -21,6 +21,7 @@ import structlog
 from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine as Database
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
@@ -52,12 +53,16 @@ from logboom.keys.keeper import Clock, Keeper
 from logboom.keys.key import Caller
 from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
+from logboom.keys.leak_routes import LeakRoutes
+from logboom.keys.leaks import Leaks
 from logboom.keys.master_secret import open_vault
 from logboom.keys.native_routes import NativeKeyRoutes
 from logboom.keys.policies import Policies
 from logboom.keys.policy_routes import PolicyRoutes
+from logboom.keys.redaction import Redactor
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
+from logboom.keys.scan import Scanner
 from logboom.keys.usage_routes import UsageRoutes
 from logboom.keys.use import KeyUse, UseListener, watch_use
 from logboom.keys.verdict import Refused
@@ -92,6 +97,8 @@ class Parts:
     gate: Gate
     use: KeyUse
     keeper: Keeper
+    leaks: Leaks
+    scanner: Scanner
     first_start: FirstStart | None
     store: LineStore
     spool: Spool
@@ -108,6 +115,7 @@ class Parts:
         self.following.start()
         self.use.flush.start()
         self.keeper.start()
+        self.leaks.start()
         self.mill.start()
         self.clerk.start()
 
@@ -116,6 +124,7 @@ class Parts:
         self.following.stop()
         self.keeper.stop()
         self.use.flush.stop()
+        self.leaks.stop()
         self.clerk.stop()
         self.mill.stop()
         self.spool.close()
@@ -128,19 +137,21 @@ def route_table(parts: Parts) -> Sequence[Route]:
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
     ingest = IngestRoutes(
         gate=parts.gate,
+        redactor=Redactor(parts.scanner, parts.leaks.found),
         spool=parts.spool,
         now_ms=now_ms,
         lines=parts.metrics.accepted_lines,
         on_accepted=parts.use.listener.accepted,
     )
     keys = KeyRoutes(parts.keys)
-    audit = AuditRoutes(parts.audit, check_key=parts.keys.check_known)
+    audit = AuditRoutes(parts.audit, check_key=partial(parts.keys.get, is_live=False))
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
     export = ExportRoutes(store=parts.store, threads=turns, recheck=parts.gate.recheck)
     search = SearchRoutes(store=parts.store, threads=turns)
     native = NativeKeyRoutes(parts.keys, parts.following.nodes, now_ms=now_ms)
     policy = PolicyRoutes(parts.policies)
     usage = UsageRoutes(parts.keys, parts.use.repository, parts.use.flush.flush, now_ms=now_ms)
+    leaks = LeakRoutes(parts.keys, parts.leaks)
     openapi = JsonDocument(OPENAPI)
     service = _guarded(parts.gate.service_caller)
     service_or_query = _guarded(partial(parts.gate.service_caller, allow_query=True))
@@ -175,6 +186,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.delete_key)),
         Route("GET", "/api/keys/{key_id}/events", Access.SERVICE_KEY, service(audit.list_key_events)),
         Route("GET", "/api/keys/{key_id}/usage", Access.SERVICE_KEY, service(usage.get_usage)),
+        Route("GET", "/api/keys/{key_id}/leaks", Access.SERVICE_KEY, service(leaks.list_leaks)),
         Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, service(native.rotate_key)),
         Route("POST", "/api/keys/{key_id}/end-overlap", Access.SERVICE_KEY, service(native.end_overlap)),
         Route("POST", "/api/keys/{key_id}/hold", Access.SERVICE_KEY, service(native.hold_key)),
@@ -195,24 +207,14 @@ def open_parts(settings: Settings) -> Parts:
     vault = open_vault(
         database, folder=settings.data_dir, given=settings.master_secret, random_bytes=secrets.token_bytes
     )
-    clerk_woken = threading.Event()
-    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: clerk_woken.set())
-    audit.begin()
-    records = KeyRecords(
-        audit, now_ms=now_ms, now_s=time.monotonic, woken=clerk_woken, on_dropped=metrics.dropped_refusals.inc
-    )
-    accounts = AccountRepository(
-        database, now_ms=now_ms, random_hex=secrets.token_hex, on_created=records.record_account
-    )
-    members = MemberRepository(
-        database,
-        hasher=PasswordHasher(),
-        now_ms=now_ms,
-        random_hex=secrets.token_hex,
-        on_created=records.record_member,
-    )
+    accounts = AccountRepository(database, now_ms=now_ms, random_hex=secrets.token_hex)
+    members = MemberRepository(database, hasher=PasswordHasher(), now_ms=now_ms, random_hex=secrets.token_hex)
     keyring = Keyring(vault)
     repository = KeyRepository(database, vault)
+    audit_grew = threading.Event()
+    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: audit_grew.set())
+    audit.begin()
+    records = KeyRecords(audit, now_ms=now_ms)
     keys = Keys(
         repository,
         keyring,
@@ -220,8 +222,7 @@ def open_parts(settings: Settings) -> Parts:
         now_ms=now_ms,
         random_hex=secrets.token_hex,
         on_change=records.record_change,
-        on_reveal=records.record_reveals,
-        on_limit=records.note_limit,
+        on_reveal=records.record_reveal,
         following=KeyRepository(open_database(settings.control_plane_url), vault),
     )
     policies = Policies(database, now_ms=now_ms, on_change=records.record_policy)
@@ -230,40 +231,50 @@ def open_parts(settings: Settings) -> Parts:
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
     use = watch_use(database, now_ms=now_ms, random=random.random, on_written=metrics.count_usage_write)
 
-    store, spool, mill = _open_lines(settings, metrics)
+    store, inserts = _open_store(settings)
+    disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
+    spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
     # Last of what can fail: its values are told once, and are lost when the start fails after it.
     bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
     with alone(database):  # servers that start together make one account
         first_start = bootstrap.run(settings)
+    metrics.watch(spool, disk)
     return Parts(
         folder_lock=folder_lock,
         registry=registry,
         accounts=accounts,
         audit=audit,
-        clerk=_clerk(audit, records, spool, metrics=metrics, woken=clerk_woken),
+        clerk=_clerk(audit, spool, woken=audit_grew),
         keys=keys,
         policies=policies,
         following=following,
-        gate=_gate(keyring, following.feed, use.listener, records, metrics),
+        gate=_gate(keyring, following.feed, use.listener, metrics),
         use=use,
         keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),
+        leaks=_leaks(database, keys, policies, records, metrics),
+        scanner=Scanner(keyring.find_holders),
         first_start=first_start,
         store=store,
         spool=spool,
-        mill=mill,
+        mill=_mill(settings, spool, store, inserts, metrics),
         metrics=metrics,
     )
 
 
-def _open_lines(settings: Settings, metrics: Metrics) -> tuple[LineStore, Spool, Mill]:
-    """Where lines are kept, where they wait before that, and what brings them from there."""
-    folder, memory = settings.data_dir / "lines", settings.engine_memory_bytes_max
-    inserts = Engine(folder, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
-    searches = Engine(folder, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
-    store = EmbeddedLineStore(searches=searches, inserts=inserts)
-    disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
-    spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
-    mill = Mill(
+def _leaks(database: Database, keys: Keys, policies: Policies, records: KeyRecords, metrics: Metrics) -> Leaks:
+    return Leaks(
+        database,
+        keys,
+        policies,
+        record=records.record_leak,
+        is_answered=records.is_leak_answered,
+        redacted=metrics.redacted_values,
+        now_ms=now_ms,
+    )
+
+
+def _mill(settings: Settings, spool: Spool, store: LineStore, inserts: Engine, metrics: Metrics) -> Mill:
+    return Mill(
         spool=spool,
         store=store,
         engine=inserts,
@@ -272,14 +283,20 @@ def _open_lines(settings: Settings, metrics: Metrics) -> tuple[LineStore, Spool,
         batch_lines=settings.mill_batch_lines,
         interval_s=settings.mill_interval_ms / 1000,
     )
-    metrics.watch(spool, disk)
-    return store, spool, mill
 
 
-def _gate(keyring: Keyring, feed: Feed, use: UseListener, records: KeyRecords, metrics: Metrics) -> Gate:
+def _open_store(settings: Settings) -> tuple[LineStore, Engine]:
+    """The line store, and the engine that puts lines into it."""
+    lines = settings.data_dir / "lines"
+    memory = settings.engine_memory_bytes_max
+    searches = Engine(lines, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
+    inserts = Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
+    return EmbeddedLineStore(searches=searches, inserts=inserts), inserts
+
+
+def _gate(keyring: Keyring, feed: Feed, use: UseListener, metrics: Metrics) -> Gate:
     def on_refused(request: Request, refused: Refused, carrier: Carrier) -> None:
         use.refused(request, refused, carrier)
-        records.note_refused(request, refused, carrier)
         metrics.count_refusal(refused)
 
     return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused)
@@ -290,12 +307,10 @@ def _keeper(due: Due, use: KeyUse, records: KeyRecords) -> Keeper:
     return Keeper(due, use.repository, use.flush, clock, now_ms=now_ms, on_clock_step=records.record_clock_step)
 
 
-def _clerk(audit: AuditLog, records: KeyRecords, spool: Spool, *, metrics: Metrics, woken: threading.Event) -> Clerk:
-    """What the audit log leaves to later; the last head stands behind the last event."""
+def _clerk(audit: AuditLog, spool: Spool, *, woken: threading.Event) -> Clerk:
     heads = Heads(audit, now_ms=now_ms)
-    lines = AuditLines(audit, spool, host=socket.gethostname(), now_ms=now_ms, on_lines=metrics.accepted_lines.inc)
-    duties = [heads.tell_daily, records.record_merged, lines.bring]
-    return Clerk(duties, last=[records.finish, lines.bring, heads.tell], woken=woken)
+    lines = AuditLines(audit, spool, host=socket.gethostname(), now_ms=now_ms)
+    return Clerk([heads.tell_daily, lines.bring], last=heads.tell, woken=woken)
 
 
 def make_server(parts: Parts) -> ASGIApp:

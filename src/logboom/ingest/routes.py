@@ -14,11 +14,13 @@ from logboom.asgi.respond import json_response
 from logboom.errors import MissingCredentials
 from logboom.ingest.wire import Batch, clean, find_batch, mend, parse_envelope, render_accepted, stated_hostname
 from logboom.keys.gate import Gate
+from logboom.keys.redaction import Redactor, Source
 from logboom.keys.use import SENDER_HOST
 from logboom.limits import INGEST_BODY_BYTES_MAX, KEYLESS_BODY_BYTES_MAX
-from logboom.spool import Spool
+from logboom.spool import Envelope, Spool
 
 UNPACKING_THREADS: Final = 2
+REDACTED_AT_ONCE_BYTES_MAX: Final = 64 * 1024
 
 OnAccepted = Callable[[Request, int, int], None]  # the request, how many lines, how many bytes its body was decoded
 
@@ -27,10 +29,17 @@ class IngestRoutes:
     """Handlers of the door."""
 
     def __init__(
-        self, *, gate: Gate, spool: Spool, now_ms: Callable[[], int], lines: Counter, on_accepted: OnAccepted
+        self,
+        *,
+        gate: Gate,
+        redactor: Redactor,
+        spool: Spool,
+        now_ms: Callable[[], int],
+        lines: Counter,
+        on_accepted: OnAccepted,
     ) -> None:
         self._gate, self._spool, self._now_ms, self._lines = gate, spool, now_ms, lines
-        self._on_accepted = on_accepted
+        self._redactor, self._on_accepted = redactor, on_accepted
         # Of its own, so that no search keeps a sender waiting; few, as the work holds Python's lock in part.
         self._threads = CapacityLimiter(UNPACKING_THREADS)
 
@@ -51,11 +60,20 @@ class IngestRoutes:
             received_ms=self._now_ms(),
             ip_remote=ip_remote,
             user_agent=request.headers.get("user-agent", ""),
+            redact=partial(self._redactor.redact_texts, source=Source(account_id=caller.account_id)),
         )
-        seq = await self._spool.append(envelope, batch.lines) if batch.lines_count else None
+        lines = await self._redacted(batch.lines, envelope)
+        seq = await self._spool.append(envelope, lines) if batch.lines_count else None
         self._lines.inc(batch.lines_count)
         self._on_accepted(request, batch.lines_count, body_bytes)
         return json_response(render_accepted(seq))
+
+    async def _redacted(self, lines: bytes, envelope: Envelope) -> bytes:
+        """The lines without key values of ours. What takes longer than changing threads does is done in one."""
+        source = Source(account_id=envelope.account_id, app=envelope.app, host=envelope.hostname)
+        if len(lines) <= REDACTED_AT_ONCE_BYTES_MAX:
+            return self._redactor.redact_lines(lines, source)
+        return await to_thread.run_sync(self._redactor.redact_lines, lines, source, limiter=self._threads)
 
     async def _read_batch(self, request: Request, *, is_known: bool) -> tuple[Batch, int]:
         """The batch of the body, and the body's size in bytes when decoded.

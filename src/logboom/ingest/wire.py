@@ -5,7 +5,7 @@ beside them. What a strict parser refuses is mended (mill/mend.py) before it is 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -95,11 +95,18 @@ def parse_envelope(
     received_ms: int,
     ip_remote: str,
     user_agent: str,
+    redact: Callable[[Sequence[str]], Sequence[str]] = list,
 ) -> Envelope:
-    """What is known of the batch beside its lines. Raises MissingHostname."""
+    """What is known of the batch beside its lines. Raises MissingHostname.
+
+    *redact* takes key values out of texts, before they are cut: what is left of a cut one would not be known any more.
+    """
     sender = batch.sender
-    hostname, app = _hostname(batch, query, ip_remote), clean(query.get("app"))
-    stated_tags = split_tags([*query.getlist("tags"), *query.getlist("tag"), *_tag_texts(sender.tags)])
+    ip, mac = clean(query.get("ip") or sender.ip), clean(query.get("mac") or sender.mac)
+    tags = split_tags([*query.getlist("tags"), *query.getlist("tag"), *_tag_texts(sender.tags)])
+    stated = (_hostname(batch, query, ip_remote), clean(query.get("app")), ip, mac, clean(user_agent), *tags)
+    hostname, app, ip, mac, agent, *redacted_tags = redact(stated)
+    stated_tags = tuple(redacted_tags)
     tags = tuple(tag[: limits.TAG_CHARACTERS_MAX] for tag in stated_tags[: limits.TAGS_MAX])
     is_cut = {
         "host": len(hostname) > limits.HOST_CHARACTERS_MAX,
@@ -112,13 +119,13 @@ def parse_envelope(
         received_ms=received_ms,
         lines_count=batch.lines_count,
         hostname=hostname[: limits.HOST_CHARACTERS_MAX],
-        ip=_plausible(query.get("ip") or sender.ip),
+        ip=_plausible(ip),
         ip_remote=ip_remote,
-        mac=_plausible(query.get("mac") or sender.mac),
+        mac=_plausible(mac),
         tags=tags,
         app=app[: limits.APP_CHARACTERS_MAX],
         cut=tuple(name for name, was_cut in is_cut.items() if was_cut),
-        user_agent=clean(user_agent)[:USER_AGENT_CHARACTERS_MAX],
+        user_agent=agent[:USER_AGENT_CHARACTERS_MAX],
     )
 
 
@@ -168,8 +175,7 @@ def clean(value: object) -> str:
     return value.strip().encode("utf-8", errors="replace").decode()
 
 
-def _plausible(value: object) -> str:
-    text = clean(value)
+def _plausible(text: str) -> str:
     return text if PLAUSIBLE.fullmatch(text) else ""
 
 

@@ -27,8 +27,7 @@ class KeyAction(StrEnum):
 class ActorKind(StrEnum):
     """Who can change a key."""
 
-    SYSTEM = "system"  # the server itself: the end of an overlap
-    FIRST_START = "first_start"
+    SYSTEM = "system"  # the server itself: its first start, the end of an overlap
     SERVICE_KEY = "service_key"
     HOLDER = "holder"  # anybody who holds a key's value
 
@@ -44,7 +43,6 @@ class Actor:
 
 
 SYSTEM = Actor(kind=ActorKind.SYSTEM)
-FIRST_START = Actor(kind=ActorKind.FIRST_START)
 
 
 @dataclass(frozen=True, kw_only=True)

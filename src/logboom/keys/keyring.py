@@ -4,7 +4,7 @@ It holds digests only: whoever reads this process's memory finds no key value he
 tombstones, so that their later use can be named to who holds them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Lock
 
 from logboom.keys.formats import is_broken
@@ -45,6 +45,14 @@ class Keyring:
             if standing is not None and standing.caller.generation == caller.generation:
                 return decide(standing, now_ms)
         return None
+
+    def find_holders(self, values: Collection[bytes]) -> Mapping[bytes, Caller]:
+        """Whose the *values* are, of those that are or were somebody's, whatever has become of their keys."""
+        standings, digests = self._standings, self._vault.digest_all(values)
+        if standings.keys().isdisjoint(digests):
+            return {}
+        pairs = zip(values, map(standings.get, digests), strict=True)
+        return {value: standing.caller for value, standing in pairs if standing}
 
     def replace(self, standings: Mapping[bytes, Standing]) -> None:
         """Hold *standings* (by digest) and nothing else."""

@@ -3,14 +3,14 @@
 A created key opens doors as soon as its creator is told of it, a deleted one is refused by the very next request.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from logboom.errors import Detail, KeyLimitReached, KeyNotRevealed, NotFound, Unavailable, ValidationFailed
+from logboom.errors import Detail, KeyNotRevealed, NotFound, Unavailable, ValidationFailed
 from logboom.keys import life
 from logboom.keys.allowance import Allowance
 from logboom.keys.answers import Answers, Once
@@ -35,20 +35,15 @@ def _tell_nobody(_connection: Connection, _change: KeyChange) -> None:
     """What stands where nobody wants to know of changes."""
 
 
-def _tell_nobody_of_reveals(_keys: Sequence[Key], _actor: Actor) -> None:
+def _tell_nobody_of_reveals(_key: Key, _actor: Actor) -> None:
     """What stands where nobody wants to know of values that were shown."""
-
-
-def _tell_nobody_of_limits(_key: Key, _actor: Actor) -> None:
-    """What stands where nobody wants to know of keys that were too many."""
 
 
 class Keys:
     """All that is done to keys. The methods wait for the database: call them from a thread.
 
     *on_change* is called with every change inside its transaction; when it raises, nothing has happened. *on_reveal* is
-    called before values that were kept leave the server again; when it raises, they do not. *on_limit* is told of a key
-    that was one too many, once nothing of it is left. *random_hex* is `secrets.token_hex` or its like.
+    called whenever a value that was kept leaves the server again. *random_hex* is `secrets.token_hex` or its like.
     *following* has connections of its own for `catch_up`, so that no number of waiting requests keeps news out.
 
     Two requests that change one key at once may tell the keyring in the wrong order; the number that each change has
@@ -64,8 +59,7 @@ class Keys:
         now_ms: Callable[[], int],
         random_hex: Callable[[int], str],
         on_change: Callable[[Connection, KeyChange], None] = _tell_nobody,
-        on_reveal: Callable[[Sequence[Key], Actor], None] = _tell_nobody_of_reveals,
-        on_limit: Callable[[Key, Actor], None] = _tell_nobody_of_limits,
+        on_reveal: Callable[[Key, Actor], None] = _tell_nobody_of_reveals,
         following: KeyRepository | None = None,
     ) -> None:
         self._repository = repository
@@ -74,7 +68,7 @@ class Keys:
         self._now_ms = now_ms
         self._random_hex = random_hex
         self._on_change = on_change
-        self._on_reveal, self._on_limit = on_reveal, on_limit
+        self._on_reveal = on_reveal
         self._answers = Answers(vault, now_ms=now_ms)
         self.seen_seq = 0  # the newest change that the keyring knows of
         self._imports = Allowance(IMPORTS_PER_HOUR_MAX, now_ms=now_ms)
@@ -125,11 +119,6 @@ class Keys:
         with self._repository.reading() as connection:
             return self._repository.get(connection, account_id, key_id, is_live=is_live).at(self._now_ms())
 
-    def check_known(self, account_id: str, key_id: str) -> None:
-        """Raises NotFound unless the account has or had this key. Its values are not looked at."""
-        with self._repository.reading() as connection:
-            self._repository.check_known(connection, account_id, key_id)
-
     def list_keys(
         self, account_id: str, kind: KeyKind | None = None, *, is_live: bool = True, after_id: str | None = None
     ) -> list[Key]:
@@ -144,13 +133,14 @@ class Keys:
         key = self.get(account_id, key_id)
         if key.value is None:
             raise KeyNotRevealed
-        self._on_reveal([key.without_value()], actor)
+        self._on_reveal(key.without_value(), actor)
         return key
 
     def reveal_all(self, account_id: str, kind: KeyKind | None = None, *, actor: Actor) -> list[Key]:
         """The keys whose values are always shown, with them; others are left out. Each showing is told of."""
         shown = [key for key in self.list_keys(account_id, kind) if key.value is not None]
-        self._on_reveal([key.without_value() for key in shown], actor)
+        for key in shown:
+            self._on_reveal(key.without_value(), actor)
         return shown
 
     # -- creating ------------------------------------------------------------------------------------------------------
@@ -209,7 +199,7 @@ class Keys:
 
         check_texts({"name": name})
         key = self._change(account_id, key_id, KeyAction.RENAMED, actor, rule)
-        self._on_reveal([key.without_value()], actor)
+        self._on_reveal(key.without_value(), actor)
         return key
 
     def edit(self, account_id: str, key_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Key:
@@ -227,16 +217,21 @@ class Keys:
         check_texts(changes)
         return self._change(account_id, key_id, KeyAction.CHANGED, actor, rule)
 
-    def hold(self, account_id: str, key_id: str, for_ms: int, *, actor: Actor) -> Key:
-        """Tell the key's users to keep their lines (504), for that long at most."""
-        return self._change(account_id, key_id, KeyAction.HELD, actor, lambda _, key, now: life.held(key, now + for_ms))
+    def hold(self, account_id: str, key_id: str, for_ms: int, *, actor: Actor, generation: int | None = None) -> Key:
+        """Tell the key's users to keep their lines (504), for that long at most.
+
+        With a *generation*, here as below: nothing happens to a key that has another value by now.
+        """
+        rule = _if_at(generation, lambda _, key, now_ms: life.held(key, now_ms + for_ms))
+        return self._change(account_id, key_id, KeyAction.HELD, actor, rule)
 
     def release(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
         return self._change(account_id, key_id, KeyAction.RELEASED, actor, lambda _, key, __: life.released(key))
 
-    def disable(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+    def disable(self, account_id: str, key_id: str, *, actor: Actor, generation: int | None = None) -> Key:
         """Refuse the key until it is enabled. It keeps its slot: enabling can never exceed the limit."""
-        return self._change(account_id, key_id, KeyAction.DISABLED, actor, lambda _, key, __: life.disabled(key))
+        rule = _if_at(generation, lambda _, key, __: life.disabled(key))
+        return self._change(account_id, key_id, KeyAction.DISABLED, actor, rule)
 
     def enable(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
         return self._change(account_id, key_id, KeyAction.ENABLED, actor, lambda _, key, __: life.enabled(key))
@@ -253,6 +248,7 @@ class Keys:
         overlap_ms: int = OVERLAP_DEFAULT_MS,
         actor: Actor,
         once: Once | None = None,
+        generation: int | None = None,
     ) -> Key:
         """The same key with a new value; the old one goes on until the overlap ends, and an older one ends at once.
 
@@ -270,12 +266,12 @@ class Keys:
                 self._answers.keep(connection, after, once, wrapped)
             return after
 
-        key = self._change(account_id, key_id, KeyAction.ROTATED, actor, rule)
+        key = self._change(account_id, key_id, KeyAction.ROTATED, actor, _if_at(generation, rule))
         return answered[0] if answered else key
 
-    def end_overlap(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
+    def end_overlap(self, account_id: str, key_id: str, *, actor: Actor, generation: int | None = None) -> Key:
         """End the old value now. Nothing happens when there is none."""
-        return self._change(account_id, key_id, KeyAction.RETIRED, actor, self._end_overlap)
+        return self._change(account_id, key_id, KeyAction.RETIRED, actor, _if_at(generation, self._end_overlap))
 
     def end_exposed(self, value: str, *, actor: Actor) -> None:
         """End a *value* that has become known: the old one of an overlap alone, else the key with it.
@@ -329,9 +325,6 @@ class Keys:
             except IntegrityError as cause:  # the slot was taken at the same moment, or the value at any
                 if self._is_taken(key.value or ""):
                     raise if_taken from cause
-            except KeyLimitReached:
-                self._on_limit(key.without_value(), actor)
-                raise
         raise Unavailable
 
     def _insert_once(self, key: Key, action: KeyAction, actor: Actor, once: Once | None, *, wrapped: bytes) -> Key:
@@ -431,3 +424,12 @@ class Keys:
             format=shape,
             reveal=new.reveal or policy.reveal,
         )
+
+
+def _if_at(generation: int | None, rule: Rule) -> Rule:
+    """The *rule* for a key at that *generation*; any other stays as it is."""
+
+    def rule_at(connection: Connection, key: Key, now_ms: int) -> Key:
+        return rule(connection, key, now_ms) if generation in (None, key.generation) else key
+
+    return rule_at

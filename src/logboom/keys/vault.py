@@ -6,8 +6,9 @@ tells a wrong master secret from the right one. Every ciphertext is bound to its
 purpose), so that a row copied over another does not open.
 """
 
+import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -46,7 +47,7 @@ class Vault:
     """Digests, seals and opens. Pure computation; *random_bytes* is `secrets.token_bytes` or its like."""
 
     def __init__(self, master_secret: bytes, *, random_bytes: Callable[[int], bytes]) -> None:
-        self._pepper = _subkey(master_secret, b"logboom/lookup/v1")
+        self._inner, self._outer = _hmac_states(_subkey(master_secret, b"logboom/lookup/v1"), b"key\0")
         self._wrapper = AESGCM(_subkey(master_secret, b"logboom/data-keys/v1"))
         self._audit_key = _subkey(master_secret, b"logboom/audit/v1")
         self._random_bytes = random_bytes
@@ -58,7 +59,22 @@ class Vault:
 
     def digest(self, value: str) -> bytes:
         """What *value* is looked up by: 32 bytes that say nothing without the pepper."""
-        return hmac.digest(self._pepper, b"key\0" + value.encode(), "sha256")
+        return self.digest_all([value.encode()])[0]
+
+    def digest_all(self, values: Iterable[bytes]) -> list[bytes]:
+        """The digests of *values*, in their order.
+
+        It is HMAC-SHA256 from two states that have the pepper in them already, at less than half of its usual cost:
+        every trace id of every line is looked up (`scan.py`).
+        """
+        copy_inner, copy_outer, digests = self._inner.copy, self._outer.copy, []
+        for value in values:
+            inner = copy_inner()
+            inner.update(value)
+            outer = copy_outer()
+            outer.update(inner.digest())
+            digests.append(outer.digest())
+        return digests
 
     def mint_data_key(self, account_id: str) -> bytes:
         """A new data key for an account, wrapped."""
@@ -103,6 +119,13 @@ class Vault:
 
 def _subkey(master_secret: bytes, label: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=SUBKEY_BYTES, salt=None, info=label).derive(master_secret)
+
+
+def _hmac_states(key: bytes, beginning: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """HMAC-SHA256 under a *key* of at most a block, begun: inner and outer hash, the message so far *beginning*."""
+    block = key.ljust(hashlib.sha256().block_size, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + beginning)
+    return inner, hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 def _data_key_place(account_id: str) -> bytes:
