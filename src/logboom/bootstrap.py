@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from logboom.accounts.repository import AccountRepository
 from logboom.errors import FirstStartBroken, SettingsInvalid, ValidationFailed
+from logboom.keys.change import FIRST_START
 from logboom.keys.formats import check_value
 from logboom.keys.key import KeyKind
 from logboom.keys.keys import Keys
@@ -65,7 +66,8 @@ class Bootstrap:
         return first
 
     def _create_key(self, account_id: str, kind: KeyKind, preset: str) -> str | None:
-        key = self._keys.create(account_id, kind, name=f"first {kind.value} key", value=preset or None)
+        name = f"first {kind.value} key"
+        key = self._keys.create(account_id, kind, name=name, value=preset or None, actor=FIRST_START)
         return None if preset else key.value
 
 

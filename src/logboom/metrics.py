@@ -20,7 +20,12 @@ class Metrics:
             seconds=Histogram("logboom_request_seconds", "Time to answer a request.", ["route"], registry=registry),
         )
         self.accepted_lines = Counter(
-            "logboom_accepted_lines", "Lines acknowledged with a 200 and safe on disk.", registry=registry
+            "logboom_accepted_lines",
+            "Lines that are safe on disk: acknowledged with a 200, or audit events.",
+            registry=registry,
+        )
+        self.dropped_refusals = Counter(
+            "logboom_audit_refusals_dropped", "Refusals that no audit event tells of.", registry=registry
         )
         self.mill = MillMetrics(
             lines=Counter("logboom_stored_lines", "Lines put into the line store.", registry=registry),

@@ -144,7 +144,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
         on_accepted=parts.use.listener.accepted,
     )
     keys = KeyRoutes(parts.keys)
-    audit = AuditRoutes(parts.audit, check_key=partial(parts.keys.get, is_live=False))
+    audit = AuditRoutes(parts.audit, check_key=parts.keys.check_known)
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
     export = ExportRoutes(store=parts.store, threads=turns, recheck=parts.gate.recheck)
     search = SearchRoutes(store=parts.store, threads=turns)
@@ -207,14 +207,24 @@ def open_parts(settings: Settings) -> Parts:
     vault = open_vault(
         database, folder=settings.data_dir, given=settings.master_secret, random_bytes=secrets.token_bytes
     )
-    accounts = AccountRepository(database, now_ms=now_ms, random_hex=secrets.token_hex)
-    members = MemberRepository(database, hasher=PasswordHasher(), now_ms=now_ms, random_hex=secrets.token_hex)
+    clerk_woken = threading.Event()
+    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: clerk_woken.set())
+    audit.begin()
+    records = KeyRecords(
+        audit, now_ms=now_ms, now_s=time.monotonic, woken=clerk_woken, on_dropped=metrics.dropped_refusals.inc
+    )
+    accounts = AccountRepository(
+        database, now_ms=now_ms, random_hex=secrets.token_hex, on_created=records.record_account
+    )
+    members = MemberRepository(
+        database,
+        hasher=PasswordHasher(),
+        now_ms=now_ms,
+        random_hex=secrets.token_hex,
+        on_created=records.record_member,
+    )
     keyring = Keyring(vault)
     repository = KeyRepository(database, vault)
-    audit_grew = threading.Event()
-    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: audit_grew.set())
-    audit.begin()
-    records = KeyRecords(audit, now_ms=now_ms)
     keys = Keys(
         repository,
         keyring,
@@ -222,7 +232,8 @@ def open_parts(settings: Settings) -> Parts:
         now_ms=now_ms,
         random_hex=secrets.token_hex,
         on_change=records.record_change,
-        on_reveal=records.record_reveal,
+        on_reveal=records.record_reveals,
+        on_limit=records.note_limit,
         following=KeyRepository(open_database(settings.control_plane_url), vault),
     )
     policies = Policies(database, now_ms=now_ms, on_change=records.record_policy)
@@ -231,24 +242,21 @@ def open_parts(settings: Settings) -> Parts:
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
     use = watch_use(database, now_ms=now_ms, random=random.random, on_written=metrics.count_usage_write)
 
-    store, inserts = _open_store(settings)
-    disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
-    spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
+    store, spool, mill = _open_lines(settings, metrics)
     # Last of what can fail: its values are told once, and are lost when the start fails after it.
     bootstrap = Bootstrap(accounts=accounts, members=members, keys=keys, random_text=secrets.choice)
     with alone(database):  # servers that start together make one account
         first_start = bootstrap.run(settings)
-    metrics.watch(spool, disk)
     return Parts(
         folder_lock=folder_lock,
         registry=registry,
         accounts=accounts,
         audit=audit,
-        clerk=_clerk(audit, spool, woken=audit_grew),
+        clerk=_clerk(audit, records, spool, metrics=metrics, woken=clerk_woken),
         keys=keys,
         policies=policies,
         following=following,
-        gate=_gate(keyring, following.feed, use.listener, metrics),
+        gate=_gate(keyring, following.feed, use.listener, records, metrics),
         use=use,
         keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),
         leaks=_leaks(database, keys, policies, records, metrics),
@@ -256,7 +264,7 @@ def open_parts(settings: Settings) -> Parts:
         first_start=first_start,
         store=store,
         spool=spool,
-        mill=_mill(settings, spool, store, inserts, metrics),
+        mill=mill,
         metrics=metrics,
     )
 
@@ -273,8 +281,15 @@ def _leaks(database: Database, keys: Keys, policies: Policies, records: KeyRecor
     )
 
 
-def _mill(settings: Settings, spool: Spool, store: LineStore, inserts: Engine, metrics: Metrics) -> Mill:
-    return Mill(
+def _open_lines(settings: Settings, metrics: Metrics) -> tuple[LineStore, Spool, Mill]:
+    """Where lines are kept, where they wait before that, and what brings them from there."""
+    folder, memory = settings.data_dir / "lines", settings.engine_memory_bytes_max
+    inserts = Engine(folder, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
+    searches = Engine(folder, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
+    store = EmbeddedLineStore(searches=searches, inserts=inserts)
+    disk = Disk(settings.data_dir, free_bytes_min=settings.disk_free_bytes_min, now_s=time.monotonic)
+    spool = Spool(settings.data_dir / "spool.db", disk=disk, bytes_max=settings.spool_bytes_max, first_seq=now_ms())
+    mill = Mill(
         spool=spool,
         store=store,
         engine=inserts,
@@ -283,20 +298,14 @@ def _mill(settings: Settings, spool: Spool, store: LineStore, inserts: Engine, m
         batch_lines=settings.mill_batch_lines,
         interval_s=settings.mill_interval_ms / 1000,
     )
+    metrics.watch(spool, disk)
+    return store, spool, mill
 
 
-def _open_store(settings: Settings) -> tuple[LineStore, Engine]:
-    """The line store, and the engine that puts lines into it."""
-    lines = settings.data_dir / "lines"
-    memory = settings.engine_memory_bytes_max
-    searches = Engine(lines, connections=SEARCH_CONNECTIONS, memory_bytes_max=memory, threads=settings.engine_threads)
-    inserts = Engine(lines, connections=INSERT_CONNECTIONS, memory_bytes_max=memory)
-    return EmbeddedLineStore(searches=searches, inserts=inserts), inserts
-
-
-def _gate(keyring: Keyring, feed: Feed, use: UseListener, metrics: Metrics) -> Gate:
+def _gate(keyring: Keyring, feed: Feed, use: UseListener, records: KeyRecords, metrics: Metrics) -> Gate:
     def on_refused(request: Request, refused: Refused, carrier: Carrier) -> None:
         use.refused(request, refused, carrier)
+        records.note_refused(request, refused, carrier)
         metrics.count_refusal(refused)
 
     return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused)
@@ -307,10 +316,12 @@ def _keeper(due: Due, use: KeyUse, records: KeyRecords) -> Keeper:
     return Keeper(due, use.repository, use.flush, clock, now_ms=now_ms, on_clock_step=records.record_clock_step)
 
 
-def _clerk(audit: AuditLog, spool: Spool, *, woken: threading.Event) -> Clerk:
+def _clerk(audit: AuditLog, records: KeyRecords, spool: Spool, *, metrics: Metrics, woken: threading.Event) -> Clerk:
+    """What the audit log leaves to later; the last head stands behind the last event."""
     heads = Heads(audit, now_ms=now_ms)
-    lines = AuditLines(audit, spool, host=socket.gethostname(), now_ms=now_ms)
-    return Clerk([heads.tell_daily, lines.bring], last=heads.tell, woken=woken)
+    lines = AuditLines(audit, spool, host=socket.gethostname(), now_ms=now_ms, on_lines=metrics.accepted_lines.inc)
+    duties = [heads.tell_daily, records.record_merged, lines.bring]
+    return Clerk(duties, last=[records.finish, lines.bring, heads.tell], woken=woken)
 
 
 def make_server(parts: Parts) -> ASGIApp:

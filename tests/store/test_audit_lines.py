@@ -61,9 +61,11 @@ def want_no_lines(log, account_id=ACCOUNT_ID):
 
 
 def bring_all(log, spool):
-    lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS + 5)
+    counted = []
+    lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS + 5, on_lines=counted.append)
     while lines.bring():
         pass
+    return sum(counted)
 
 
 def batches(spool):
@@ -81,7 +83,7 @@ def test_an_event_becomes_a_line_that_tells_all_of_it(log, open_spool):
     row = log.record(make_event(at_ms=NOW_MS))
     log.record(make_event(action=Action.KEY_EXPOSED))
     with open_spool() as spool:
-        bring_all(log, spool)
+        assert bring_all(log, spool) == 2
         (batch,) = batches(spool)
         lines = json.loads(batch.body)
         assert json.loads(lines[0]["line"]) == render_event(row)
@@ -144,7 +146,7 @@ def test_a_full_spool_only_delays_lines(log, open_spool):
     want_lines(log)
     log.record(make_event())
     with open_spool(bytes_max=10) as spool:
-        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS)
+        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS, on_lines=int)
         with pytest.raises(Unavailable):
             lines.bring()
     with open_spool() as spool:
@@ -170,12 +172,12 @@ def test_nothing_is_asked_of_the_spool_while_nothing_is_new(log, open_spool):
     want_lines(log)
     log.record(make_event())
     with open_spool() as spool:
-        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS)
+        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS, on_lines=int)
         assert [lines.bring(), lines.bring()] == [False, False]
     log.record(make_event(account_id=OTHER_ACCOUNT_ID))
     log.record(make_event(account_id=None))
     with open_spool() as spool:
-        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS)
+        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS, on_lines=int)
         assert lines.bring() is False
         assert seqs(spool) == [2]
 
@@ -188,7 +190,8 @@ def test_the_thread_brings_a_line_as_soon_as_its_event_is_committed(database_url
     log = open_audit_log(database_url, listener=lambda _row: woken.set())
     want_lines(log)
     with open_spool() as spool:
-        clerk = Clerk([AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS).bring], last=bool, woken=woken)
+        lines = AuditLines(log, spool, host="logs-1", now_ms=lambda: NOW_MS, on_lines=int)
+        clerk = Clerk([lines.bring], last=[lines.bring], woken=woken)
         clerk.start()
         log.record(make_event())
         assert spool.arrived.wait(PATIENCE_S)
@@ -205,7 +208,7 @@ def test_a_duty_that_fails_keeps_no_other_from_being_done():
         failed.append(1)
         raise Unavailable
 
-    clerk = Clerk([fail, done.set], last=lambda: failed.append(2), woken=woken)
+    clerk = Clerk([fail, done.set], last=[fail, lambda: failed.append(2)], woken=woken)
     with structlog.testing.capture_logs() as said:
         clerk.start()
         assert done.wait(PATIENCE_S)

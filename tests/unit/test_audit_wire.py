@@ -58,7 +58,7 @@ RENDERED = {
     [
         ("", EventFilter()),
         ("action=key.created", EventFilter(actions=(Action.KEY_CREATED,))),
-        ("action=key.held,first_start", EventFilter(actions=(Action.KEY_HELD, Action.FIRST_START))),
+        ("action=key.held,policy.changed", EventFilter(actions=(Action.KEY_HELD, Action.POLICY_CHANGED))),
         (f"key={'c' * 24}", EventFilter(subject_id="c" * 24)),
         ("from=0&to=1700000000000", EventFilter(from_ms=0, to_ms=1_700_000_000_000)),
         ("limit=1&after=12", EventFilter(limit=1, after_seq=12)),

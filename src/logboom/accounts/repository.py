@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, insert, select
 
 from logboom.accounts.account import ACCOUNT_ID_BYTES, Account
 from logboom.database.engine import reading, writing
@@ -10,11 +10,25 @@ from logboom.database.tables import accounts
 from logboom.errors import NotFound
 
 
-class AccountRepository:
-    """*random_hex* is `secrets.token_hex` or its like: bytes in, twice as many hex digits out."""
+def _tell_nobody(_connection: Connection, _account: Account) -> None:
+    """What stands where nobody wants to know of new accounts."""
 
-    def __init__(self, engine: Engine, *, now_ms: Callable[[], int], random_hex: Callable[[int], str]) -> None:
-        self._engine = engine
+
+class AccountRepository:
+    """*random_hex* is `secrets.token_hex` or its like: bytes in, twice as many hex digits out.
+
+    *on_created* is told of each new account within its transaction.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        now_ms: Callable[[], int],
+        random_hex: Callable[[int], str],
+        on_created: Callable[[Connection, Account], None] = _tell_nobody,
+    ) -> None:
+        self._engine, self._on_created = engine, on_created
         self._now_ms = now_ms
         self._random_hex = random_hex
 
@@ -22,6 +36,7 @@ class AccountRepository:
         account = Account(id=self._random_hex(ACCOUNT_ID_BYTES), created_ms=self._now_ms())
         with writing(self._engine) as connection:
             connection.execute(insert(accounts).values(id=account.id, created_ms=account.created_ms))
+            self._on_created(connection, account)
         return account
 
     def get(self, account_id: str) -> Account:

@@ -13,14 +13,14 @@ REST_AFTER_FAILURE_S: Final = 5.0
 
 
 class Clerk:
-    """Does its *duties* in turn whenever *woken* is set, and every second; at the end all of them and the *last* one.
+    """Does its *duties* in turn whenever *woken* is set, and every second; at the end the *last* ones.
 
     A duty returns whether it has more to do at once. One that fails is logged and done again later; it keeps no other
     from being done.
     """
 
     def __init__(
-        self, duties: Sequence[Callable[[], bool]], *, last: Callable[[], bool], woken: threading.Event
+        self, duties: Sequence[Callable[[], bool]], *, last: Sequence[Callable[[], bool]], woken: threading.Event
     ) -> None:
         self._duties, self._last, self._woken = duties, last, woken
         self._stopping = threading.Event()
@@ -30,7 +30,7 @@ class Clerk:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the duty at hand finish, do each once more and the last one, and end."""
+        """Let the duty at hand finish, do the last ones, and end."""
         self._stopping.set()
         self._woken.set()
         if self._thread.is_alive():
@@ -44,7 +44,7 @@ class Clerk:
                 self._stopping.wait(REST_AFTER_FAILURE_S)
             elif not any(outcomes):
                 self._woken.wait(LOOK_EVERY_S)
-        for duty in (*self._duties, self._last):
+        for duty in self._last:
             self._do(duty)
 
     def _do(self, duty: Callable[[], bool]) -> bool | None:

@@ -15,7 +15,6 @@ class Action(StrEnum):
     """What happened. The names are stable: people search for them."""
 
     AUDIT_BEGUN = "audit.begun"  # the first row of every chain
-    FIRST_START = "first_start"
     CLOCK_STEPPED = "server.clock_stepped"  # the wall clock was put back: what has expired may open again
     ACCOUNT_CREATED = "account.created"
     MEMBER_CREATED = "member.created"

@@ -21,13 +21,22 @@ LINES_AT_ONCE: Final = 200  # of one account; an event is about a kilobyte, and 
 
 
 class AuditLines:
-    """Brings the events of the accounts that want them into the spool, as lines from *host*.
+    """Brings the events of the accounts that want them into the spool, as lines from *host*; *on_lines* counts them.
 
     Every server that shares the audit log has its own spool, and all events in it.
     """
 
-    def __init__(self, audit: AuditLog, spool: Spool, *, host: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        audit: AuditLog,
+        spool: Spool,
+        *,
+        host: str,
+        now_ms: Callable[[], int],
+        on_lines: Callable[[int], object],
+    ) -> None:
         self._audit, self._spool, self._host, self._now_ms = audit, spool, host, now_ms
+        self._on_lines = on_lines
         self._brought: object = None  # what was there when all of it had been brought
 
     def bring(self) -> bool:
@@ -50,6 +59,7 @@ class AuditLines:
         rows = self._audit.list_events(account_id, wanted)
         if rows:
             self._spool.append_from(source, rows[-1].seq, self._envelope(account_id, rows), wire.render_lines(rows))
+            self._on_lines(len(rows))
         return len(rows) == LINES_AT_ONCE
 
     def _envelope(self, account_id: str, rows: Sequence[AuditRow]) -> Envelope:

@@ -27,7 +27,8 @@ class KeyAction(StrEnum):
 class ActorKind(StrEnum):
     """Who can change a key."""
 
-    SYSTEM = "system"  # the server itself: its first start, the end of an overlap
+    SYSTEM = "system"  # the server itself: the end of an overlap
+    FIRST_START = "first_start"
     SERVICE_KEY = "service_key"
     HOLDER = "holder"  # anybody who holds a key's value
 
@@ -43,6 +44,7 @@ class Actor:
 
 
 SYSTEM = Actor(kind=ActorKind.SYSTEM)
+FIRST_START = Actor(kind=ActorKind.FIRST_START)
 
 
 @dataclass(frozen=True, kw_only=True)

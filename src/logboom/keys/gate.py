@@ -61,6 +61,7 @@ class Gate:
         if found is None:
             raise KeyRefused
         if _caller(found).kind is not KeyKind.INGESTION:
+            self._tell_wrong_kind(request, found, values)
             raise KeyRefused(reason=WRONG_DOOR)
         return self._admit(request, found, values, KeyRefused, is_told=not is_first_look)
 
@@ -76,6 +77,7 @@ class Gate:
         if found is None:
             raise NotAuthorized
         if _caller(found).kind is not KeyKind.SERVICE:
+            self._tell_wrong_kind(request, found, values)
             raise WrongKeyKind
         return self._admit(request, found, values, NotAuthorized)
 
@@ -126,6 +128,12 @@ class Gate:
             return found
         self._on_refused(request, found, carrier)
         raise _error_of(found, refusal)
+
+    def _tell_wrong_kind(self, request: Request, found: Caller | Refused, values: Carried) -> None:
+        """Whoever sends with a service key shows it to many machines. What else refuses the key is told before that."""
+        (carrier,) = values.values()
+        refused = found if isinstance(found, Refused) else Refused(caller=found, refusal=Refusal.WRONG_KIND)
+        self._on_refused(request, refused, carrier)
 
 
 def _error_of(refused: Refused, refusal: type[LogboomError]) -> LogboomError:

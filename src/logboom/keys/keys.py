@@ -3,14 +3,14 @@
 A created key opens doors as soon as its creator is told of it, a deleted one is refused by the very next request.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from logboom.errors import Detail, KeyNotRevealed, NotFound, Unavailable, ValidationFailed
+from logboom.errors import Detail, KeyLimitReached, KeyNotRevealed, NotFound, Unavailable, ValidationFailed
 from logboom.keys import life
 from logboom.keys.allowance import Allowance
 from logboom.keys.answers import Answers, Once
@@ -35,15 +35,20 @@ def _tell_nobody(_connection: Connection, _change: KeyChange) -> None:
     """What stands where nobody wants to know of changes."""
 
 
-def _tell_nobody_of_reveals(_key: Key, _actor: Actor) -> None:
+def _tell_nobody_of_reveals(_keys: Sequence[Key], _actor: Actor) -> None:
     """What stands where nobody wants to know of values that were shown."""
+
+
+def _tell_nobody_of_limits(_key: Key, _actor: Actor) -> None:
+    """What stands where nobody wants to know of keys that were too many."""
 
 
 class Keys:
     """All that is done to keys. The methods wait for the database: call them from a thread.
 
     *on_change* is called with every change inside its transaction; when it raises, nothing has happened. *on_reveal* is
-    called whenever a value that was kept leaves the server again. *random_hex* is `secrets.token_hex` or its like.
+    called before values that were kept leave the server again; when it raises, they do not. *on_limit* is told of a key
+    that was one too many, once nothing of it is left. *random_hex* is `secrets.token_hex` or its like.
     *following* has connections of its own for `catch_up`, so that no number of waiting requests keeps news out.
 
     Two requests that change one key at once may tell the keyring in the wrong order; the number that each change has
@@ -59,7 +64,8 @@ class Keys:
         now_ms: Callable[[], int],
         random_hex: Callable[[int], str],
         on_change: Callable[[Connection, KeyChange], None] = _tell_nobody,
-        on_reveal: Callable[[Key, Actor], None] = _tell_nobody_of_reveals,
+        on_reveal: Callable[[Sequence[Key], Actor], None] = _tell_nobody_of_reveals,
+        on_limit: Callable[[Key, Actor], None] = _tell_nobody_of_limits,
         following: KeyRepository | None = None,
     ) -> None:
         self._repository = repository
@@ -68,7 +74,7 @@ class Keys:
         self._now_ms = now_ms
         self._random_hex = random_hex
         self._on_change = on_change
-        self._on_reveal = on_reveal
+        self._on_reveal, self._on_limit = on_reveal, on_limit
         self._answers = Answers(vault, now_ms=now_ms)
         self.seen_seq = 0  # the newest change that the keyring knows of
         self._imports = Allowance(IMPORTS_PER_HOUR_MAX, now_ms=now_ms)
@@ -119,6 +125,11 @@ class Keys:
         with self._repository.reading() as connection:
             return self._repository.get(connection, account_id, key_id, is_live=is_live).at(self._now_ms())
 
+    def check_known(self, account_id: str, key_id: str) -> None:
+        """Raises NotFound unless the account has or had this key. Its values are not looked at."""
+        with self._repository.reading() as connection:
+            self._repository.check_known(connection, account_id, key_id)
+
     def list_keys(
         self, account_id: str, kind: KeyKind | None = None, *, is_live: bool = True, after_id: str | None = None
     ) -> list[Key]:
@@ -133,14 +144,13 @@ class Keys:
         key = self.get(account_id, key_id)
         if key.value is None:
             raise KeyNotRevealed
-        self._on_reveal(key.without_value(), actor)
+        self._on_reveal([key.without_value()], actor)
         return key
 
     def reveal_all(self, account_id: str, kind: KeyKind | None = None, *, actor: Actor) -> list[Key]:
         """The keys whose values are always shown, with them; others are left out. Each showing is told of."""
         shown = [key for key in self.list_keys(account_id, kind) if key.value is not None]
-        for key in shown:
-            self._on_reveal(key.without_value(), actor)
+        self._on_reveal([key.without_value() for key in shown], actor)
         return shown
 
     # -- creating ------------------------------------------------------------------------------------------------------
@@ -199,7 +209,7 @@ class Keys:
 
         check_texts({"name": name})
         key = self._change(account_id, key_id, KeyAction.RENAMED, actor, rule)
-        self._on_reveal(key.without_value(), actor)
+        self._on_reveal([key.without_value()], actor)
         return key
 
     def edit(self, account_id: str, key_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Key:
@@ -325,6 +335,9 @@ class Keys:
             except IntegrityError as cause:  # the slot was taken at the same moment, or the value at any
                 if self._is_taken(key.value or ""):
                     raise if_taken from cause
+            except KeyLimitReached:
+                self._on_limit(key.without_value(), actor)
+                raise
         raise Unavailable
 
     def _insert_once(self, key: Key, action: KeyAction, actor: Actor, once: Once | None, *, wrapped: bytes) -> Key:

@@ -164,6 +164,12 @@ class KeyRepository:
             raise NotFound
         return self._open(row)
 
+    def check_known(self, connection: Connection, account_id: str, key_id: str) -> None:
+        """Raises NotFound for an id that is unknown, malformed or of another account; a deleted key's is known."""
+        known = select(keys.c.number).where(*_is_live(account_id, key_id)[:2])
+        if connection.execute(known).one_or_none() is None:
+            raise NotFound
+
     def iterate(
         self,
         connection: Connection,

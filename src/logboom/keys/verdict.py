@@ -20,7 +20,11 @@ class Refusal(StrEnum):
     EXPIRED = "The key has expired."
     NOT_YET_VALID = "The key is not valid yet."
     HELD = "The key is on hold for a while."
+    WRONG_KIND = "The key is of the other kind."  # never a verdict: the door says so
 
+
+# What was once a key and is none any more, for now or for good.
+ENDED: Final = frozenset({Refusal.DELETED, Refusal.DISABLED, Refusal.RETIRED, Refusal.EXPIRED})
 
 # Nobody can take these back, so memory that is a moment old cannot be wrong about them.
 FINAL: Final = frozenset({Refusal.DELETED, Refusal.RETIRED})

@@ -5,7 +5,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from logboom.database.engine import reading, writing
@@ -21,13 +21,26 @@ from logboom.members.member import (
 )
 
 
+def _tell_nobody(_connection: Connection, _member: Member) -> None:
+    """What stands where nobody wants to know of new members."""
+
+
 class MemberRepository:
-    """*hasher* sets argon2id's cost; its default suits a server, a test takes a cheap one."""
+    """*hasher* sets argon2id's cost; its default suits a server, a test takes a cheap one.
+
+    *on_created* is told of each new member within its transaction.
+    """
 
     def __init__(
-        self, engine: Engine, *, hasher: PasswordHasher, now_ms: Callable[[], int], random_hex: Callable[[int], str]
+        self,
+        engine: Engine,
+        *,
+        hasher: PasswordHasher,
+        now_ms: Callable[[], int],
+        random_hex: Callable[[int], str],
+        on_created: Callable[[Connection, Member], None] = _tell_nobody,
     ) -> None:
-        self._engine = engine
+        self._engine, self._on_created = engine, on_created
         self._hasher = hasher
         self._now_ms = now_ms
         self._random_hex = random_hex
@@ -77,6 +90,7 @@ class MemberRepository:
         try:
             with writing(self._engine) as connection:
                 connection.execute(insert(members).values(values))
+                self._on_created(connection, member)
         except IntegrityError as cause:
             raise ValidationFailed(Detail(message='"email" is in use already', key="email")) from cause
 
