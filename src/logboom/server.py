@@ -59,7 +59,6 @@ from logboom.keys.master_secret import open_vault
 from logboom.keys.native_routes import NativeKeyRoutes
 from logboom.keys.policies import Policies
 from logboom.keys.policy_routes import PolicyRoutes
-from logboom.keys.redaction import Redactor
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.keys.scan import Scanner
@@ -98,7 +97,6 @@ class Parts:
     use: KeyUse
     keeper: Keeper
     leaks: Leaks
-    scanner: Scanner
     first_start: FirstStart | None
     store: LineStore
     spool: Spool
@@ -137,7 +135,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
     ingest = IngestRoutes(
         gate=parts.gate,
-        redactor=Redactor(parts.scanner, parts.leaks.found),
+        redactor=parts.leaks.redactor,
         spool=parts.spool,
         now_ms=now_ms,
         lines=parts.metrics.accepted_lines,
@@ -259,8 +257,7 @@ def open_parts(settings: Settings) -> Parts:
         gate=_gate(keyring, following.feed, use.listener, records, metrics),
         use=use,
         keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),
-        leaks=_leaks(database, keys, policies, records, metrics),
-        scanner=Scanner(keyring.find_holders),
+        leaks=_leaks(database, keyring, keys, policies, records=records, metrics=metrics),
         first_start=first_start,
         store=store,
         spool=spool,
@@ -269,9 +266,12 @@ def open_parts(settings: Settings) -> Parts:
     )
 
 
-def _leaks(database: Database, keys: Keys, policies: Policies, records: KeyRecords, metrics: Metrics) -> Leaks:
+def _leaks(
+    database: Database, keyring: Keyring, keys: Keys, policies: Policies, *, records: KeyRecords, metrics: Metrics
+) -> Leaks:
     return Leaks(
         database,
+        Scanner(keyring.find_holders),
         keys,
         policies,
         record=records.record_leak,

@@ -22,7 +22,8 @@ from logboom.keys.leak import DAY_MS, Leak, Tallies, Tally
 from logboom.keys.leak_repository import LeakRepository
 from logboom.keys.policies import Policies
 from logboom.keys.policy import OnLeak
-from logboom.keys.redaction import Source
+from logboom.keys.redaction import Redactor, Source
+from logboom.keys.scan import Scanner
 from logboom.limits import LEAK_HOLD_MS, LEAK_OVERLAP_MS, TOMBSTONE_MS
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ RecordLeak = Callable[[Connection, Leak, OnLeak, int], None]
 
 
 class Leaks:
-    """What is done about values that were found.
+    """What finds values, takes them out, and is done about those that were found.
 
     *record* adds a leak to the audit log within a transaction; *is_answered* tells whether the server has done
     something to a key by itself since it has its present value, as it does so once for each.
@@ -44,6 +45,7 @@ class Leaks:
     def __init__(
         self,
         database: Engine,
+        scanner: Scanner,
         keys: Keys,
         policies: Policies,
         *,
@@ -52,6 +54,8 @@ class Leaks:
         redacted: Counter,
         now_ms: Callable[[], int],
     ) -> None:
+        self.scanner = scanner
+        self.redactor = Redactor(scanner, self.found)
         self.repository = LeakRepository(database)
         self._database, self._keys, self._policies = database, keys, policies
         self._record, self._is_answered, self._redacted, self._now_ms = record, is_answered, redacted, now_ms
