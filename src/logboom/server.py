@@ -148,7 +148,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
     search = SearchRoutes(store=parts.store, threads=turns)
     native = NativeKeyRoutes(parts.keys, parts.following.nodes, now_ms=now_ms)
     policy = PolicyRoutes(parts.policies)
-    usage = UsageRoutes(parts.keys, parts.use.repository, parts.use.flush.flush, now_ms=now_ms)
+    usage = UsageRoutes(parts.keys, parts.use.repository, parts.use.flush, now_ms=now_ms)
     leaks = LeakRoutes(parts.keys, parts.leaks)
     openapi = JsonDocument(OPENAPI)
     service = _guarded(parts.gate.service_caller)
@@ -174,6 +174,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("GET", "/api/keys", Access.SERVICE_KEY, service(native.list_keys)),
         Route("POST", "/api/keys", Access.SERVICE_KEY, service(native.create_key)),
         # The fixed names come before the ids, as the first address that fits answers.
+        Route("GET", "/api/keys/hygiene", Access.SERVICE_KEY, service(usage.list_findings)),
         Route("GET", "/api/keys/self", Access.ANY_KEY, any_key(native.get_self)),
         Route("GET", "/api/keys/policy", Access.SERVICE_KEY, service(policy.get_policy)),
         Route("PATCH", "/api/keys/policy", Access.SERVICE_KEY, service(policy.change_policy)),
@@ -183,6 +184,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
         Route("PATCH", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.edit_key)),
         Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.delete_key)),
         Route("GET", "/api/keys/{key_id}/events", Access.SERVICE_KEY, service(audit.list_key_events)),
+        Route("GET", "/api/keys/{key_id}/impact", Access.SERVICE_KEY, service(usage.get_impact)),
         Route("GET", "/api/keys/{key_id}/usage", Access.SERVICE_KEY, service(usage.get_usage)),
         Route("GET", "/api/keys/{key_id}/leaks", Access.SERVICE_KEY, service(leaks.list_leaks)),
         Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, service(native.rotate_key)),

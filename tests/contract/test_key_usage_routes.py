@@ -1,5 +1,7 @@
 """What is told of the use of keys, on the real server: by hour, by value, by user. Evidence: keys.md 5.7, 5.8."""
 
+import json
+import secrets
 import time
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from conftest import basic
 from logboom.keys.change import SYSTEM
 from logboom.keys.key import KeyKind
+from logboom.server import OPENAPI
 
 HOUR_MS = 3_600_000
 LINES = {"lines": [{"line": "one"}, {"line": "two"}]}
@@ -156,3 +159,87 @@ def test_a_range_that_makes_no_sense_is_refused(tester, sender_id, params, rule)
 
 def test_another_accounts_key_looks_absent(make_tester, sender_id):
     assert make_tester().get(f"/api/keys/{sender_id}/usage").status_code == 404
+
+
+# -- impact and hygiene ------------------------------------------------------------------------------------------------
+
+
+def impact_of(tester, key_id):
+    answer = tester.get(f"/api/keys/{key_id}/impact")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_impact_tells_what_real_clients_will_do(tester, sender_id):
+    for host, agent in (("app-1", "python/1.18.12"), ("app-2", "@logdna/logger/2.6.13")):
+        assert tester.send(LINES, query=f"hostname={host}", **{"user-agent": agent}).status_code == 200
+    impact = impact_of(tester, sender_id)
+    assert (impact["advice"], impact["refused_with"], impact["complete"], impact["own"]) == ("rotate", 403, True, False)
+    assert impact["text"].startswith("2 hosts used it in the last 24 hours. Rotate it with an overlap")
+    by_family = {client["family"]: client for client in impact["clients"]}
+    assert by_family["python"]["text"] == (
+        "1 host with logdna (Python) 1.18.12: drops the lines that it has buffered, and goes on with the next (403)."
+    )
+    assert by_family["node_logger"]["text"].startswith("1 host with @logdna/logger (Node) 2.6.13: drops the lines")
+    assert by_family["node_logger"]["on"]["504"]["outcome"] == "kept"
+    assert by_family["python"]["on"]["504"]["outcome"] == "kept_briefly"
+    assert impact["last_minute"] == {"users": 2, "hosts": 2}
+    assert impact["last_day"].items() >= {"users": 2, "hosts": 2, "requests": 2, "lines": 4}.items()
+    for user in impact["users"]:
+        assert (user["in_last_minute"], user["requests_per_minute"], user["lines_per_minute"]) == (True, 1, 2)
+
+
+def test_the_impact_of_a_key_that_nobody_uses_is_none(tester, sender_id):
+    impact = impact_of(tester, sender_id)
+    assert (impact["advice"], impact["clients"], impact["users"], impact["last_used_ms"]) == ("remove", [], [], None)
+
+
+def test_the_impact_of_the_own_key_says_so(tester):
+    service = next(key.id for key in tester.parts.keys.list_keys(tester.account_id, KeyKind.SERVICE))
+    impact = impact_of(tester, service)
+    assert (impact["own"], impact["refused_with"]) == (True, 401)
+
+
+def test_keys_that_want_looking_after_are_listed(make_tester, tester, sender_id):
+    imported_id = tester.client.post(
+        "/api/keys/import",
+        headers={"servicekey": tester.service_key},
+        json={"type": "ingestion", "value": secrets.token_hex(16)},
+    ).json()["id"]
+    value = tester.ingestion_key
+    assert tester.client.post(f"/logs/ingest?hostname=h&apikey={value}", json=LINES).status_code == 200
+
+    def found():
+        listed = tester.get("/api/keys/hygiene").json()["findings"]
+        return {(finding["id"], finding["concern"]) for finding in listed if finding["concern"] != "no_expiry"}
+
+    assert found() == {(sender_id, "seen_in_address"), (imported_id, "imported")}
+    rotated = tester.parts.keys.rotate(tester.account_id, sender_id, actor=SYSTEM)
+    assert found() == {(imported_id, "imported")}
+    tester.send(LINES)
+    assert found() == {(sender_id, "old_value_in_use"), (imported_id, "imported")}
+    tester.parts.keys.end_overlap(tester.account_id, sender_id, actor=SYSTEM)
+    tester.send(LINES, apikey=rotated.value)
+    assert found() == {(imported_id, "imported")}
+    others = make_tester().get("/api/keys/hygiene").json()["findings"]
+    assert {finding["concern"] for finding in others} == {"no_expiry"}
+    assert not {finding["id"] for finding in others} & {sender_id, imported_id}
+
+
+def test_the_answers_have_the_described_members(tester, sender_id):
+    described = json.loads(OPENAPI.read_bytes())["components"]["schemas"]
+    tester.send(LINES)
+    usage, impact = usage_of(tester, sender_id), impact_of(tester, sender_id)
+    assert set(usage) == set(described["Usage"]["required"])
+    assert set(impact) == set(described["Impact"]["required"])
+    assert set(usage["users"][0]) | {"at_ms"} == set(described["User"]["properties"])
+    client, finding = impact["clients"][0], tester.get("/api/keys/hygiene").json()["findings"][0]
+    assert set(client) == set(described["Impact"]["properties"]["clients"]["items"]["required"])
+    assert set(finding) == set(described["Findings"]["properties"]["findings"]["items"]["required"])
+
+
+@pytest.mark.parametrize("path", ["/api/keys/hygiene", "/api/keys/{key_id}/impact", "/api/keys/{key_id}/usage"])
+def test_only_a_service_key_may_know(tester, sender_id, path):
+    path = path.format(key_id=sender_id)
+    assert tester.client.get(path).status_code == 401
+    assert tester.client.get(path, headers={"servicekey": tester.ingestion_key}).status_code == 403

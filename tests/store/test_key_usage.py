@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 from keys_house import open_keys_house
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import key_usage, key_users, keys
+from logboom.database.tables import key_leaks, key_usage, key_users, keys
 from logboom.errors import Unavailable
 from logboom.keys.key import KeyKind
 from logboom.keys.usage import HOUR_MS, Counts, Hour, HourCount, User, UserCount
 from logboom.keys.usage_flush import UsageFlush
-from logboom.keys.usage_repository import DAY_MS, UsageRepository
+from logboom.keys.usage_repository import DAY_MS, SignsKept, UsageRepository
 
 HOUR = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 WRITERS, ROUNDS = 4, 10
@@ -170,3 +170,19 @@ def test_a_server_that_stops_in_the_middle_of_a_write_holds_up_nobody_for_long(p
     usage.add(usage.user(key_id))
     assert len(usage.users(key_id)) == 1
     usage.house.engine.dispose()
+
+
+def test_signs_are_those_of_the_accounts_live_keys(usage):
+    key_id, other_id, gone_id = (usage.create_key() for _ in range(3))
+    usage.house.keys.delete(usage.account_id, gone_id)
+    place = {"account_id": usage.account_id, "app": "", "host": "", "day_ms": 0, "first_ms": 1, "count": 1}
+    with writing(usage.house.engine) as connection:
+        for last_ms in (7, 9):
+            row = {"key_id": key_id, "place_digest": bytes([last_ms]), "last_ms": last_ms} | place
+            connection.execute(insert(key_leaks).values(row))
+    usage.add(usage.user(other_id, carrier="address"), at_ms=HOUR)
+    assert usage.repository.signs(usage.account_id) == {
+        key_id: SignsKept(url_seen_ms=None, leaked_ms=9, rotated_ms=None),
+        other_id: SignsKept(url_seen_ms=HOUR, leaked_ms=None, rotated_ms=None),
+    }
+    assert usage.repository.signs(usage.house.accounts.create().id) == {}

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from logboom.errors import LogboomError
+from logboom.keys.recent import Recent
 from logboom.keys.usage import Counters, Counts
 from logboom.keys.usage_repository import UsageRepository
 
@@ -35,6 +36,7 @@ class UsageFlush:
         on_written: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.counters = Counters(on_new=self._wake)
+        self.recent = Recent()
         self._repository, self._random, self._on_written = repository, random, on_written
         self._left = Counts()  # what could not be written
         self._writing = threading.Lock()
@@ -55,7 +57,9 @@ class UsageFlush:
     def flush(self) -> None:
         """Write what was counted until now. Raises Unavailable, and keeps it then."""
         with self._writing:
-            counts = self._left.plus(self.counters.take())
+            taken = self.counters.take()
+            self.recent.add(taken.users)
+            counts = self._left.plus(taken)
             if not counts:
                 return
             try:

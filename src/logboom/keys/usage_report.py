@@ -32,7 +32,7 @@ class Usage:
 
     @property
     def total(self) -> HourCount:
-        return _sum(self.hours.values())
+        return sum_of(self.hours.values())
 
 
 def report_usage(key: Key, hours: Mapping[Hour, HourCount], users: Sequence[KeptUser]) -> Usage:
@@ -47,7 +47,7 @@ def report_usage(key: Key, hours: Mapping[Hour, HourCount], users: Sequence[Kept
             GenerationUse(
                 generation=generation,
                 state=_state(key, generation),
-                count=_sum(count for hour, count in hours.items() if hour.generation == generation),
+                count=sum_of(count for hour, count in hours.items() if hour.generation == generation),
                 last_used_ms=last_used_ms(generation, hours, users),
                 hosts=hosts.count(generation),
             )
@@ -91,7 +91,7 @@ def _state(key: Key, generation: int) -> str:
     return "retiring" if is_retiring else "ended"
 
 
-def _sum(counts: Iterable[HourCount]) -> HourCount:
+def sum_of(counts: Iterable[HourCount]) -> HourCount:
     total = HourCount()
     for count in counts:
         total = total.plus(count)

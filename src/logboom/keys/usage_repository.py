@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, bindparam, select, text
+from sqlalchemy import Connection, Engine, Row, bindparam, func, select, text
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import key_usage, key_users, keys
+from logboom.database.tables import audit_events, key_leaks, key_usage, key_users, keys
 from logboom.keys.credentials import Carrier
 from logboom.keys.usage import Counts, Hour, HourCount, User, UserCount
 
@@ -21,6 +21,7 @@ GENERATIONS_KEPT: Final = 3
 KEYS_AT_ONCE: Final = 500
 DIGEST_BYTES: Final = 16
 DAY_MS: Final = 86_400_000
+ROTATED: Final = "key.rotated"  # the audit log is the one that knows when
 
 # PostgreSQL only. The lock keeps two writers of usage apart. The times keep a server that stops in the middle from
 # holding up the changes of keys, whose rows an insert here refers to.
@@ -82,6 +83,15 @@ class KeptUser:
     seen: UserCount
 
 
+@dataclass(frozen=True, kw_only=True)
+class SignsKept:
+    """When a value of a key was last seen in an address and in a line, and when it was last rotated."""
+
+    url_seen_ms: int | None
+    leaked_ms: int | None
+    rotated_ms: int | None
+
+
 class UsageRepository:
     """Counts to rows and back. The methods wait for the database: call them from a thread. All raise Unavailable."""
 
@@ -128,6 +138,27 @@ class UsageRepository:
         newest = mine.order_by(key_users.c.last_ms.desc(), key_users.c.user_digest)
         with reading(self._engine) as connection:
             return [_kept_user(row) for row in connection.execute(newest)]
+
+    def signs(self, account_id: str) -> dict[str, SignsKept]:
+        """What is known of the live keys of an account beside themselves, by key."""
+        leaked = select(func.max(key_leaks.c.last_ms)).where(key_leaks.c.key_id == keys.c.id).scalar_subquery()
+        rotations = select(func.max(audit_events.c.at_ms)).where(
+            audit_events.c.account_id == account_id,
+            audit_events.c.subject_id == keys.c.id,
+            audit_events.c.action == ROTATED,
+        )
+        columns = select(
+            keys.c.id,
+            keys.c.url_seen_ms,
+            leaked.label("leaked_ms"),
+            rotations.scalar_subquery().label("rotated_ms"),
+        )
+        mine = columns.where(keys.c.account_id == account_id, keys.c.deleted_ms.is_(None))
+        with reading(self._engine) as connection:
+            return {
+                row.id: SignsKept(url_seen_ms=row.url_seen_ms, leaked_ms=row.leaked_ms, rotated_ms=row.rotated_ms)
+                for row in connection.execute(mine)
+            }
 
     def _newly_seen_in_address(self, counts: Counts) -> Mapping[str, int]:
         """When keys were sent in an address, by key, of those that this was not written of within a day."""

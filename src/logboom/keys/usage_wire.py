@@ -7,7 +7,10 @@ from typing import Final
 from starlette.datastructures import QueryParams
 
 from logboom.errors import Detail, ValidationFailed
+from logboom.keys.hygiene import Finding
+from logboom.keys.impact import ActiveUser, ClientImpact, Impact, count_hosts
 from logboom.keys.key import Key
+from logboom.keys.recent import MINUTE_MS
 from logboom.keys.usage import HOUR_MS
 from logboom.keys.usage_flush import ACCURACY_S
 from logboom.keys.usage_report import GenerationUse, Usage
@@ -15,6 +18,7 @@ from logboom.keys.usage_repository import USERS_KEPT, KeptUser
 from logboom.limits import USAGE_RANGE_MS_MAX
 
 RANGE_DEFAULT_MS: Final = 7 * 24 * HOUR_MS
+IMPACT_USERS_MAX: Final = 200  # told one by one; all of them are counted
 MOMENT: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -59,6 +63,69 @@ def render_user(kept: KeptUser) -> dict[str, object]:
     seen = kept.seen
     counted = {"first_ms": seen.first_ms, "last_ms": seen.last_ms, "requests": seen.requests, "refusals": seen.refusals}
     return _render_identity(kept) | counted
+
+
+def render_impact(key: Key, impact: Impact, now_ms: int, *, is_own: bool) -> dict[str, object]:
+    """`is_own`: it is the key of the request itself."""
+    last_minute = impact.within_minute(now_ms)
+    return {
+        "id": key.id,
+        "name": key.name,
+        "type": key.kind.value,
+        "state": key.state.value,
+        "own": is_own,
+        "at_ms": now_ms,
+        "accuracy_s": ACCURACY_S,
+        "complete": impact.is_complete,
+        "refused_with": impact.refused_with,
+        "last_used_ms": impact.users[0].seen.last_ms if impact.users else key.last_used_ms,
+        "last_minute": {"users": len(last_minute), "hosts": count_hosts(last_minute)},
+        "last_day": {"users": len(impact.users), "hosts": count_hosts(impact.users)} | impact.last_day._asdict(),
+        "advice": impact.advice.value,
+        "text": impact.text,
+        "clients": [_render_client(client) for client in impact.clients],
+        "users": [_render_active(user, now_ms) for user in impact.users[:IMPACT_USERS_MAX]],
+    }
+
+
+def render_findings(found: list[Finding]) -> dict[str, object]:
+    return {
+        "findings": [
+            {
+                "id": finding.key.id,
+                "name": finding.key.name,
+                "type": finding.key.kind.value,
+                "concern": finding.concern.value,
+                "since_ms": finding.since_ms,
+                "advice": finding.advice,
+            }
+            for finding in found
+        ]
+    }
+
+
+def _render_client(client: ClientImpact) -> dict[str, object]:
+    family = client.family
+    effects = {"401": family.on_401, "403": family.on_403, "429": family.on_429, "504": family.on_504}
+    return {
+        "family": family.name,
+        "title": family.title,
+        "versions": client.versions,
+        "users": client.users,
+        "hosts": client.hosts,
+        "text": client.text,
+        "on": {status: {"outcome": effect.outcome.value, "text": effect.text} for status, effect in effects.items()},
+    }
+
+
+def _render_active(active: ActiveUser, now_ms: int) -> dict[str, object]:
+    minute = active.last_minute
+    return render_user(KeptUser(user=active.user, seen=active.seen)) | {
+        "family": active.family.name,
+        "in_last_minute": active.seen.last_ms > now_ms - MINUTE_MS,
+        "requests_per_minute": minute.requests if minute else None,
+        "lines_per_minute": minute.lines if minute else None,
+    }
 
 
 def _render_last(kept: KeptUser) -> dict[str, object]:
