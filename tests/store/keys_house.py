@@ -65,9 +65,11 @@ def open_keys_house(
     master_secret: bytes = MASTER_SECRET,
     clock: Clock | None = None,
     on_change: Callable[[Connection, KeyChange], None] | None = None,
+    is_migrated: bool = False,
 ) -> KeysHouse:
     engine = open_database(url)
-    migrate(engine)
+    if not is_migrated:
+        migrate(engine)
     vault = Vault(master_secret, random_bytes=secrets.token_bytes)
     clock = clock or Clock()
     keyring = Keyring(vault)
