@@ -1,11 +1,16 @@
 """Fixtures of the system tests: real server processes, each on its own port and data folder."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from running_server import RunningServer
-from surroundings import shared_folder
+from surroundings import IS_CI, missing, program, shared_folder
+
+NODE_CLIENT = "@logdna/logger@2.6.13"
+INSTALL_TIMEOUT_S = 300
 
 
 @pytest.fixture
@@ -50,3 +55,19 @@ def loghub() -> Path:
 def recordings() -> Path:
     """Recorded requests of real clients, one JSON file for each client and case."""
     return shared_folder("fixtures")
+
+
+@pytest.fixture(scope="session")
+def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Node client in it, kept between runs in the user's cache folder."""
+    npm = program("npm")
+    program("node")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "logboom-tests" / "node"
+    folder = cache if not IS_CI else tmp_path_factory.mktemp("node")
+    if not (folder / "node_modules" / "@logdna" / "logger").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        install = [npm, "install", "--no-audit", "--no-fund", "--prefix", folder, NODE_CLIENT]
+        done = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            missing(f"the npm package {NODE_CLIENT}")
+    return folder

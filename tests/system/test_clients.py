@@ -5,7 +5,6 @@ The ways to point each client at another server are those of its own documentati
 
 import base64
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -14,11 +13,9 @@ from pathlib import Path
 
 import pytest
 from running_server import RunningServer
-from surroundings import IS_CI, missing, program
+from surroundings import program
 
-NODE_CLIENT = "@logdna/logger@2.6.13"
 CLIENT_TIMEOUT_S = 120
-INSTALL_TIMEOUT_S = 300
 
 NODE_SENDER = """
 const {createLogger} = require('@logdna/logger')
@@ -45,22 +42,6 @@ def run_client(command: list[str | Path], order: dict[str, object], *, folder: P
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the Node client in it, kept between runs in the user's cache folder."""
-    npm = program("npm")
-    program("node")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "logboom-tests" / "node"
-    folder = cache if not IS_CI else tmp_path_factory.mktemp("node")
-    if not (folder / "node_modules" / "@logdna" / "logger").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        install = [npm, "install", "--no-audit", "--no-fund", "--prefix", folder, NODE_CLIENT]
-        done = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
-        if done.returncode != 0:
-            missing(f"the npm package {NODE_CLIENT}")
-    return folder
 
 
 def only_line(server: RunningServer, mark: str) -> dict[str, object]:
