@@ -19,6 +19,7 @@ from logboom.accounts.account import Account
 from logboom.audit.event import SYSTEM, Action, Actor, ActorKind, AuditEvent, Door, EventFilter, SubjectKind
 from logboom.audit.merged import Merged
 from logboom.audit.repository import AuditLog
+from logboom.errors import KeyLimitReached, ValidationFailed
 from logboom.keys.actor import actor_of
 from logboom.keys.change import FIRST_START, KeyAction, KeyChange
 from logboom.keys.change import Actor as KeyActor
@@ -57,16 +58,16 @@ class KeyRecords:
         self._audit, self._now_ms = audit, now_ms
         merged = partial(Merged, audit, now_s=now_s, woken=woken, on_dropped=on_dropped)
         self._refusals, self._reveals = merged(window_s=HOUR_S), merged(window_s=HOUR_S)
-        self._limits = merged(window_s=MINUTE_S)
+        self._not_made = merged(window_s=MINUTE_S)
 
     def record_merged(self) -> bool:
         """Record what was noted; returns whether there is more. For a thread. Raises Unavailable."""
-        outcomes = [merged.record() for merged in (self._refusals, self._reveals, self._limits)]
+        outcomes = [merged.record() for merged in (self._refusals, self._reveals, self._not_made)]
         return any(outcomes)
 
     def finish(self) -> bool:
         """Record all that was noted and merged, at the end. Raises Unavailable."""
-        for merged in (self._refusals, self._reveals, self._limits):
+        for merged in (self._refusals, self._reveals, self._not_made):
             merged.finish()
         return False
 
@@ -168,12 +169,17 @@ class KeyRecords:
                 self._reveals.forget(kind)
             raise
 
-    def note_limit(self, key: Key, actor: KeyActor) -> None:
-        """A *key* that was one too many for its account; nothing is left of it."""
-        after: dict[str, object] = {"kind": key.kind.value, "keys_max": key.kind.keys_max}
+    def note_not_made(self, key: Key, actor: KeyActor, error: ValidationFailed) -> None:
+        """A *key* that was one too many for its account, or was not imported; nothing is left of it.
+
+        Whether a value to import was weak or taken is not told here either: it would say that somebody has it.
+        """
+        is_limit = isinstance(error, KeyLimitReached)
+        action = Action.KEY_LIMIT_REFUSED if is_limit else Action.KEY_IMPORT_REFUSED
+        after: dict[str, object] = {"kind": key.kind.value} | ({"keys_max": key.kind.keys_max} if is_limit else {})
         subject, at_ms = (key.account_id, SubjectKind.ACCOUNT, key.account_id), self._now_ms()
-        make = partial(_event, Action.KEY_LIMIT_REFUSED, subject, actor, at_ms=at_ms, after=after)
-        self._limits.note((key.account_id, key.kind, actor.kind, actor.key_id), at_ms, make)
+        make = partial(_event, action, subject, actor, at_ms=at_ms, after=after)
+        self._not_made.note((action, key.account_id, key.kind, actor.kind, actor.key_id), at_ms, make)
 
     def note_refused(self, request: Request, refused: Refused, carrier: Carrier) -> None:
         """A known value that did not open. It waits for nothing. A hold is on purpose, and no news."""

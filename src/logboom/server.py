@@ -233,7 +233,7 @@ def open_parts(settings: Settings) -> Parts:
         random_hex=secrets.token_hex,
         on_change=records.record_change,
         on_reveal=records.record_reveals,
-        on_limit=records.note_limit,
+        on_not_made=records.note_not_made,
         following=KeyRepository(open_database(settings.control_plane_url), vault),
     )
     policies = Policies(database, now_ms=now_ms, on_change=records.record_policy)

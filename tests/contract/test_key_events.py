@@ -159,6 +159,15 @@ def test_what_is_so_already_is_no_event(house, verb):
     assert house.new_events() == []
 
 
+def test_a_request_that_is_repeated_under_its_name_is_one_event(house):
+    house.new_events()
+    for path in ("/api/keys", f"/api/keys/{house.key.id}/rotate"):
+        body = {"type": "ingestion"} if path == "/api/keys" else {"overlap": "1h"}
+        for _ in range(3):
+            assert house.ask("POST", path, body, **{"idempotency-key": path}).status_code == 200
+    assert [event["action"] for event in house.new_events()] == ["key.created", "key.rotated"]
+
+
 def test_an_event_tells_all_that_a_key_is(house):
     told = set(_facts(house.key)) | {"is_imported"}
     assert {member.name for member in fields(Key)} - NOT_TOLD - told == set()
@@ -244,6 +253,20 @@ def test_a_hold_and_an_unknown_value_are_no_news(house):
     # What was refused last is told of, so whatever was before it would be there as well.
     (event,) = house.wait_for_events(1, action="key.used_after_end,key.refused")
     assert event["after"]["refusal"] == "disabled"
+
+
+def test_an_import_that_is_refused_is_told_of_without_a_reason(house):
+    other = house.tester.parts.accounts.create().id
+    taken = house.tester.parts.keys.create(other, KeyKind.INGESTION).value
+    told = []
+    for value in (taken, "0" * 32):
+        answer = house.ask("POST", "/api/keys/import", {"type": "ingestion", "value": value})
+        assert answer.status_code == 400
+        told.append(answer.text)
+    assert told[0] == told[1]
+    event = house.later_event("key.import_refused")
+    assert event["after"] == {"kind": "ingestion", "times": 1}
+    assert event["actor"]["kind"] == "service_key"
 
 
 @pytest.mark.parametrize("path", ["/api/keys", "/api/keys/import"])

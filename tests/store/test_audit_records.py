@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from logboom.audit.event import EventFilter
 from logboom.database.engine import writing
-from logboom.errors import Unavailable
+from logboom.errors import KeyLimitReached, Unavailable
 from logboom.keys.change import Actor, ActorKind
 from logboom.keys.credentials import Carrier
 from logboom.keys.key import Caller, Key, KeyKind
@@ -139,9 +139,9 @@ def test_a_hold_is_no_refusal_to_tell_of(house):
 
 def test_keys_too_many_are_merged_by_actor_and_kind_within_a_minute(house):
     for kind in (KeyKind.INGESTION, KeyKind.INGESTION, KeyKind.SERVICE):
-        house.records.note_limit(key(kind=kind), TERRAFORM)
+        house.records.note_not_made(key(kind=kind), TERRAFORM, KeyLimitReached())
     house.now_s = 60
-    house.records.note_limit(key(), TERRAFORM)
+    house.records.note_not_made(key(), TERRAFORM, KeyLimitReached())
     house.records.finish()
     assert house.told() == [("key.limit_refused", 1)] * 4
     rows = house.log.list_events(ACCOUNT_ID, EventFilter(oldest_first=True))

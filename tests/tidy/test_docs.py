@@ -12,6 +12,7 @@ from cyclopts import App
 from sources import ROOT
 
 from logboom import errors
+from logboom.audit.event import Action
 from logboom.cli.main import build_app
 from logboom.settings import Settings
 
@@ -62,6 +63,11 @@ def commands(app: App, prefix: str) -> Iterator[str]:
 @pytest.mark.parametrize("command", sorted(commands(build_app(), "logboom")))
 def test_every_command_has_a_row(command: str) -> None:
     assert is_in(rows("command-line.md"), command)
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_every_audited_action_has_a_row(action: Action) -> None:
+    assert is_in(rows("audit.md"), action.value)
 
 
 def routes() -> list[str]:

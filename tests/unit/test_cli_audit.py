@@ -79,6 +79,14 @@ def test_a_keys_events_are_asked_of_the_key(wire, capsys):
     assert "No key has this id" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command", [["audit", "list", "--key"], ["audit", "export", "--key"], ["keys", "events"]], ids=" ".join
+)
+def test_a_value_in_the_place_of_an_id_is_not_sent(wire, capsys, command):
+    assert run([*command, OURS]) == 1
+    assert (wire.requests, OURS in "".join(capsys.readouterr())) == ([], False)
+
+
 def test_control_characters_in_an_event_do_not_steer_the_terminal(wire, capsys):
     wire.answers = [(200, page(event(9, address="\x1b[2J")))]
     assert run(["audit", "list"]) == 0

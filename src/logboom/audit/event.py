@@ -34,6 +34,7 @@ class Action(StrEnum):
     KEY_EXPIRING = "key.expiring"
     KEY_REVEALED = "key.revealed"
     KEY_LIMIT_REFUSED = "key.limit_refused"
+    KEY_IMPORT_REFUSED = "key.import_refused"
     KEY_REFUSED = "key.refused"  # a key that works was used for what it may not do
     KEY_USED_AFTER_END = "key.used_after_end"
     KEY_LEAKED = "key.leaked"  # our own value was found in a line

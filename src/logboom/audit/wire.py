@@ -15,7 +15,14 @@ from logboom.limits import AUDIT_PAGE_MAX
 LINE_APP: Final = "logboom-audit"  # the app of the lines that audit events become
 # What somebody should look at; its lines have the level `warn`, all others `info`.
 NOTABLE: Final = frozenset(
-    {Action.KEY_EXPOSED, Action.KEY_LEAKED, Action.KEY_LIMIT_REFUSED, Action.KEY_REFUSED, Action.KEY_USED_AFTER_END}
+    {
+        Action.KEY_EXPOSED,
+        Action.KEY_IMPORT_REFUSED,
+        Action.KEY_LEAKED,
+        Action.KEY_LIMIT_REFUSED,
+        Action.KEY_REFUSED,
+        Action.KEY_USED_AFTER_END,
+    }
 )
 
 NEWEST_FIRST, OLDEST_FIRST = "tail", "head"  # the words of the export

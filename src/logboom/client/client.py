@@ -171,15 +171,13 @@ class LogboomClient:
         return self._transport.ask("PATCH", f"{KEYS}/policy", Policy, credential=self._service, json=members)
 
     def _ask_key(self, method: str, key_id: str, answer: type[Answer], *, below: str = "", **request: Any) -> Answer:
-        # The id is not repeated in the message: people paste the key's value there by mistake.
-        unknown = NothingThere("No key has this id. `logboom keys list` shows the ids.", 404)
         if not KEY_ID.fullmatch(key_id):
-            raise unknown
+            raise _no_such_key()
         path = f"{KEYS}/{key_id}{below}"
         try:
             return self._transport.ask(method, path, answer, credential=self._service, **request)
         except NothingThere:
-            raise unknown from None
+            raise _no_such_key() from None
 
     def event_texts(
         self,
@@ -193,9 +191,12 @@ class LogboomClient:
 
         At most *size* of them, all when None. *of_key* asks the key itself, which must be there.
         """
+        key_id = selection.get("key_id")
+        if key_id is not None and not KEY_ID.fullmatch(key_id):
+            raise _no_such_key()
         params = _render_events(selection) | {"prefer": prefer}
         left = size
-        for page in self._event_pages(params, selection.get("key_id") if of_key else None):
+        for page in self._event_pages(params, key_id if of_key else None):
             texts = page.events if left is None else page.events[:left]
             yield from (_on_one_line(text) for text in texts)
             left = None if left is None else left - len(texts)
@@ -280,6 +281,11 @@ def _render_selection(selection: Selection) -> dict[str, str]:
         "tags": ",".join(selection.get("tags", ())),
     } | {name: str(moment_ms) for name, moment_ms in moments.items() if moment_ms is not None}
     return {name: value for name, value in params.items() if value}
+
+
+def _no_such_key() -> NothingThere:
+    """The id is not repeated in it: people paste the key's value there by mistake."""
+    return NothingThere("No key has this id. `logboom keys list` shows the ids.", 404)
 
 
 def _render_events(selection: EventSelection) -> dict[str, str]:

@@ -39,17 +39,18 @@ def _tell_nobody_of_reveals(_keys: Sequence[Key], _actor: Actor) -> None:
     """What stands where nobody wants to know of values that were shown."""
 
 
-def _tell_nobody_of_limits(_key: Key, _actor: Actor) -> None:
-    """What stands where nobody wants to know of keys that were too many."""
+def _tell_nobody_of_refusals(_key: Key, _actor: Actor, _error: ValidationFailed) -> None:
+    """What stands where nobody wants to know of keys that were not made."""
 
 
 class Keys:
     """All that is done to keys. The methods wait for the database: call them from a thread.
 
     *on_change* is called with every change inside its transaction; when it raises, nothing has happened. *on_reveal* is
-    called before values that were kept leave the server again; when it raises, they do not. *on_limit* is told of a key
-    that was one too many, once nothing of it is left. *random_hex* is `secrets.token_hex` or its like.
-    *following* has connections of its own for `catch_up`, so that no number of waiting requests keeps news out.
+    called before values that were kept leave the server again; when it raises, they do not. *on_not_made* is told of a
+    key that was one too many, or could not be imported, once nothing of it is left. *random_hex* is
+    `secrets.token_hex` or its like. *following* has connections of its own for `catch_up`, so that no number of waiting
+    requests keeps news out.
 
     Two requests that change one key at once may tell the keyring in the wrong order; the number that each change has
     from the database keeps the older one from counting.
@@ -65,7 +66,7 @@ class Keys:
         random_hex: Callable[[int], str],
         on_change: Callable[[Connection, KeyChange], None] = _tell_nobody,
         on_reveal: Callable[[Sequence[Key], Actor], None] = _tell_nobody_of_reveals,
-        on_limit: Callable[[Key, Actor], None] = _tell_nobody_of_limits,
+        on_not_made: Callable[[Key, Actor, ValidationFailed], None] = _tell_nobody_of_refusals,
         following: KeyRepository | None = None,
     ) -> None:
         self._repository = repository
@@ -74,7 +75,7 @@ class Keys:
         self._now_ms = now_ms
         self._random_hex = random_hex
         self._on_change = on_change
-        self._on_reveal, self._on_limit = on_reveal, on_limit
+        self._on_reveal, self._on_not_made = on_reveal, on_not_made
         self._answers = Answers(vault, now_ms=now_ms)
         self.seen_seq = 0  # the newest change that the keyring knows of
         self._imports = Allowance(IMPORTS_PER_HOUR_MAX, now_ms=now_ms)
@@ -190,9 +191,14 @@ class Keys:
         self._imports.use(account_id)
         key = replace(self._new_key(account_id, new, value, actor), is_imported=True)
         unusable = ValidationFailed(Detail(message='"value" cannot be used as a key', key="value"))
-        if not is_importable(value, new.kind):
-            raise unusable
-        return self._insert(key, KeyAction.IMPORTED, actor, if_taken=unusable).without_value()
+        try:
+            if not is_importable(value, new.kind):
+                raise unusable
+            return self._insert(key, KeyAction.IMPORTED, actor, if_taken=unusable).without_value()
+        except ValidationFailed as error:
+            if error is unusable:  # who tries values that others have looks like this, and is told nothing
+                self._on_not_made(key.without_value(), actor, error)
+            raise
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
@@ -335,8 +341,8 @@ class Keys:
             except IntegrityError as cause:  # the slot was taken at the same moment, or the value at any
                 if self._is_taken(key.value or ""):
                     raise if_taken from cause
-            except KeyLimitReached:
-                self._on_limit(key.without_value(), actor)
+            except KeyLimitReached as error:
+                self._on_not_made(key.without_value(), actor, error)
                 raise
         raise Unavailable
 
