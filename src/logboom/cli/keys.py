@@ -13,8 +13,9 @@ from logboom.cli.connection import DEFAULT_CONNECTION, Connection
 from logboom.cli.key_life import add_life_commands
 from logboom.cli.key_output import AsJson, KeyId, put_json, put_new_value, resource, table
 from logboom.cli.key_policy import add_policy_commands
+from logboom.cli.key_use import add_use_commands, impact_texts
 from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say
-from logboom.client import Key, KeyKind, LogboomClient
+from logboom.client import Key, KeyImpact, KeyKind, LogboomClient
 
 Reveal = Annotated[bool, Parameter(help="Show key values in full.")]
 
@@ -35,6 +36,7 @@ def build_keys_app() -> App:
     app.command(delete_key, name="delete", help_epilogue="Example: logboom keys delete 64b1f0c2a9d3e87f5c012345 --yes")
     app.command(list_key_events, name="events", help_epilogue="Example: logboom keys events 64b1f0c2a9d3e87f5c012345")
     add_life_commands(app)
+    add_use_commands(app)
     add_policy_commands(app)
     return app
 
@@ -117,12 +119,12 @@ def delete_key(
     yes: Annotated[bool, Parameter(help="Do not ask. Needed where there is no terminal.")] = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> int:
-    """Delete a key. Whoever uses it is refused from then on."""
+    """Delete a key. Whoever uses it is refused from then on; who that is is said before it is asked for a yes."""
     if not yes and not sys.stdin.isatty():
         raise UsageError("Nobody is here to confirm. Say --yes to delete the key without being asked.")
     with connection.connect_to_ask() as client:
         key = client.get_key(key_id)
-        if not yes and not _confirmed(key):
+        if not yes and not _confirmed(key, client.get_impact(key_id)):
             say("Nothing was deleted.")
             return INTERRUPTED
         client.delete_key(key_id)
@@ -130,7 +132,9 @@ def delete_key(
     return 0
 
 
-def _confirmed(key: Key) -> bool:
+def _confirmed(key: Key, impact: KeyImpact) -> bool:
+    for text in impact_texts(impact):
+        say(text)
     question = f"Delete the {key.type} key {key.name!r} ({key.masked})? Whoever uses it is refused from then on. [y/N] "
     ask(question)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -14,17 +14,23 @@ from logboom.client.errors import (
     ServerUnreachable,
     UrlInvalid,
 )
+from logboom.client.use import ActiveUser, KeyFinding, KeyImpact, KeyUsage, KeyUser
 from logboom.client.wire import Event, Key, KeyChange, KeyKind, Policy, Sent, Verification
 
 __all__ = [
+    "ActiveUser",
     "AnswerMalformed",
     "ClientError",
     "Event",
     "EventSelection",
     "Key",
     "KeyChange",
+    "KeyFinding",
+    "KeyImpact",
     "KeyKind",
     "KeyMissing",
+    "KeyUsage",
+    "KeyUser",
     "LogboomClient",
     "NothingThere",
     "Policy",

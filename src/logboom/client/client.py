@@ -11,6 +11,7 @@ import msgspec
 
 from logboom.client.errors import AnswerMalformed, NothingThere
 from logboom.client.transport import ATTEMPTS_MAX, Credential, Transport
+from logboom.client.use import KeyFinding, KeyFindings, KeyImpact, KeyUsage
 from logboom.client.wire import (
     Accepted,
     Count,
@@ -162,6 +163,20 @@ class LogboomClient:
     def delete_key(self, key_id: str) -> None:
         if not self._ask_key("DELETE", key_id, Deleted).deleted:
             raise AnswerMalformed("The server did not delete the key, and did not say why.")
+
+    def get_usage(self, key_id: str, *, from_ms: int | None = None, to_ms: int | None = None) -> KeyUsage:
+        """How much the key is used in a range of hours, and by whom."""
+        params = {"from": from_ms, "to": to_ms}
+        asked = {name: str(moment_ms) for name, moment_ms in params.items() if moment_ms is not None}
+        return self._ask_key("GET", key_id, KeyUsage, below="/usage", params=asked)
+
+    def get_impact(self, key_id: str) -> KeyImpact:
+        """Who uses the key, and what happens when it is removed."""
+        return self._ask_key("GET", key_id, KeyImpact, below="/impact")
+
+    def list_findings(self) -> list[KeyFinding]:
+        """The account's keys that want looking after, the worst first."""
+        return self._transport.ask("GET", f"{KEYS}/hygiene", KeyFindings, credential=self._service).findings
 
     def get_policy(self) -> Policy:
         """What the account wants of its keys."""
