@@ -12,6 +12,8 @@
     |   +-- NotAuthorized         401  (everything else)
     |   +-- KeyRefused            403  (ingest)
     |   +-- WrongKeyKind          403  (everything else)
+    |   +-- ScopeMissing          403
+    |   +-- ScopeExceeded         403
     |   +-- KeyNotRevealed        403
     |   +-- NotFound              404
     |   +-- MethodNotAllowed      405
@@ -136,6 +138,24 @@ class WrongKeyKind(RequestError):
     """This key is not allowed to do this. Use a service key."""
 
     code = "NotAuthorized"
+    status = 403
+
+
+class ScopeMissing(RequestError):
+    """This key is not allowed to do this. It needs another scope."""
+
+    code = "ScopeMissing"
+    status = 403
+
+    def __init__(self, *scopes: str) -> None:
+        named = " and ".join(scopes)
+        super().__init__(f"This key is not allowed to do this. It needs the scope {named}.")
+
+
+class ScopeExceeded(RequestError):
+    """This key cannot give or read what it does not have itself: the other key can do more than this one."""
+
+    code = "ScopeExceeded"
     status = 403
 
 

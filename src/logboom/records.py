@@ -28,6 +28,7 @@ from logboom.keys.credentials import Carrier
 from logboom.keys.key import Key
 from logboom.keys.leak import Leak
 from logboom.keys.policy import KeyPolicy, OnLeak, PolicyChange
+from logboom.keys.scopes import render_scopes
 from logboom.keys.verdict import ENDED, Refusal, Refused
 from logboom.members.member import Member
 
@@ -254,6 +255,7 @@ def _facts(key: Key) -> dict[str, object]:
         "state": key.state.value,
         "format": key.format.value,
         "reveal": key.reveal.value,
+        "scopes": render_scopes(key.scopes),
         "imported": key.is_imported,
         "created_by": key.created_by,
         "generation": key.generation,

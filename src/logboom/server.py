@@ -25,7 +25,8 @@ from sqlalchemy import Engine as Database
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as RequestScope
 
 from logboom.accounts.repository import AccountRepository
 from logboom.asgi.document import JsonDocument
@@ -62,6 +63,7 @@ from logboom.keys.policy_routes import PolicyRoutes
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.keys.scan import Scanner
+from logboom.keys.scopes import Scope
 from logboom.keys.usage_routes import UsageRoutes
 from logboom.keys.use import KeyUse, UseListener, watch_use
 from logboom.keys.verdict import Refused
@@ -144,55 +146,56 @@ def route_table(parts: Parts) -> Sequence[Route]:
     keys = KeyRoutes(parts.keys)
     audit = AuditRoutes(parts.audit, check_key=parts.keys.check_known)
     turns = CapacityLimiter(SEARCH_CONNECTIONS)
-    export = ExportRoutes(store=parts.store, threads=turns, recheck=parts.gate.recheck)
+    export = ExportRoutes(
+        store=parts.store, threads=turns, recheck=partial(parts.gate.recheck, scopes=(Scope.EXPORT_READ,))
+    )
     search = SearchRoutes(store=parts.store, threads=turns)
     native = NativeKeyRoutes(parts.keys, parts.following.nodes, now_ms=now_ms)
     policy = PolicyRoutes(parts.policies)
     usage = UsageRoutes(parts.keys, parts.use.repository, parts.use.flush, now_ms=now_ms)
     leaks = LeakRoutes(parts.keys, parts.leaks)
     openapi = JsonDocument(OPENAPI)
-    service = _guarded(parts.gate.service_caller)
-    service_or_query = _guarded(partial(parts.gate.service_caller, allow_query=True))
-    any_key = _guarded(parts.gate.any_caller)
+    change, read, reveal = Scope.KEYS_MANAGE, Scope.KEYS_READ, Scope.KEYS_REVEAL
     return (
-        Route("GET", "/healthz", Access.PUBLIC, health.live),
-        Route("GET", "/readyz", Access.PUBLIC, health.ready),
-        Route("GET", "/metrics", Access.PUBLIC, health.metrics),
-        Route("POST", "/logs/ingest", Access.INGESTION_KEY, ingest.ingest_lines),
-        Route("POST", "/logs/agent", Access.INGESTION_KEY, ingest.ingest_lines),
-        Route("GET", "/v1/export", Access.SERVICE_KEY_OR_QUERY, service_or_query(export.export_lines)),
-        Route("GET", "/v2/export", Access.SERVICE_KEY, service(export.export_page)),
-        Route("GET", "/api/audit", Access.SERVICE_KEY, service(audit.list_events)),
-        Route("GET", "/api/audit/verify", Access.SERVICE_KEY, service(audit.verify_chain)),
-        Route("GET", "/api/search/count", Access.SERVICE_KEY, service(search.count_lines)),
-        Route("GET", "/v1/config/keys", Access.SERVICE_KEY, service(keys.list_keys)),
-        Route("POST", "/v1/config/keys", Access.SERVICE_KEY, service(keys.create_key)),
-        Route("GET", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.get_key)),
-        Route("PUT", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.rename_key)),
-        Route("DELETE", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, service(keys.delete_key)),
-        Route("GET", "/api/openapi.json", Access.PUBLIC, openapi.answer),
-        Route("GET", "/api/keys", Access.SERVICE_KEY, service(native.list_keys)),
-        Route("POST", "/api/keys", Access.SERVICE_KEY, service(native.create_key)),
+        Route("GET", "/healthz", Access.PUBLIC, (), health.live),
+        Route("GET", "/readyz", Access.PUBLIC, (), health.ready),
+        Route("GET", "/metrics", Access.PUBLIC, (), health.metrics),
+        Route("POST", "/logs/ingest", Access.INGESTION_KEY, (), ingest.ingest_lines),
+        Route("POST", "/logs/agent", Access.INGESTION_KEY, (), ingest.ingest_lines),
+        Route("GET", "/v1/export", Access.SERVICE_KEY_OR_QUERY, (Scope.EXPORT_READ,), export.export_lines),
+        Route("GET", "/v2/export", Access.SERVICE_KEY, (Scope.EXPORT_READ,), export.export_page),
+        Route("GET", "/api/audit", Access.SERVICE_KEY, (Scope.AUDIT_READ,), audit.list_events),
+        Route("GET", "/api/audit/verify", Access.SERVICE_KEY, (Scope.AUDIT_READ,), audit.verify_chain),
+        Route("GET", "/api/search/count", Access.SERVICE_KEY, (Scope.EXPORT_READ,), search.count_lines),
+        Route("GET", "/v1/config/keys", Access.SERVICE_KEY, (read, reveal), keys.list_keys),
+        Route("POST", "/v1/config/keys", Access.SERVICE_KEY, (change,), keys.create_key),
+        Route("GET", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, (read, reveal), keys.get_key),
+        Route("PUT", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, (change, reveal), keys.rename_key),
+        Route("DELETE", "/v1/config/keys/{key_id}", Access.SERVICE_KEY, (change,), keys.delete_key),
+        Route("GET", "/api/openapi.json", Access.PUBLIC, (), openapi.answer),
+        Route("GET", "/api/keys", Access.SERVICE_KEY, (read,), native.list_keys),
+        Route("POST", "/api/keys", Access.SERVICE_KEY, (change,), native.create_key),
         # The fixed names come before the ids, as the first address that fits answers.
-        Route("GET", "/api/keys/hygiene", Access.SERVICE_KEY, service(usage.list_findings)),
-        Route("GET", "/api/keys/self", Access.ANY_KEY, any_key(native.get_self)),
-        Route("GET", "/api/keys/policy", Access.SERVICE_KEY, service(policy.get_policy)),
-        Route("PATCH", "/api/keys/policy", Access.SERVICE_KEY, service(policy.change_policy)),
-        Route("POST", "/api/keys/import", Access.SERVICE_KEY, service(native.import_key)),
-        Route("POST", "/api/keys/revoke-exposed", Access.PUBLIC, native.end_exposed),
-        Route("GET", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.get_key)),
-        Route("PATCH", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.edit_key)),
-        Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, service(native.delete_key)),
-        Route("GET", "/api/keys/{key_id}/events", Access.SERVICE_KEY, service(audit.list_key_events)),
-        Route("GET", "/api/keys/{key_id}/impact", Access.SERVICE_KEY, service(usage.get_impact)),
-        Route("GET", "/api/keys/{key_id}/usage", Access.SERVICE_KEY, service(usage.get_usage)),
-        Route("GET", "/api/keys/{key_id}/leaks", Access.SERVICE_KEY, service(leaks.list_leaks)),
-        Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, service(native.rotate_key)),
-        Route("POST", "/api/keys/{key_id}/end-overlap", Access.SERVICE_KEY, service(native.end_overlap)),
-        Route("POST", "/api/keys/{key_id}/hold", Access.SERVICE_KEY, service(native.hold_key)),
-        Route("POST", "/api/keys/{key_id}/release", Access.SERVICE_KEY, service(native.release_key)),
-        Route("POST", "/api/keys/{key_id}/disable", Access.SERVICE_KEY, service(native.disable_key)),
-        Route("POST", "/api/keys/{key_id}/enable", Access.SERVICE_KEY, service(native.enable_key)),
+        Route("GET", "/api/keys/hygiene", Access.SERVICE_KEY, (Scope.USAGE_READ,), usage.list_findings),
+        Route("GET", "/api/keys/self", Access.ANY_KEY, (), native.get_self),
+        Route("GET", "/api/keys/policy", Access.SERVICE_KEY, (Scope.CONFIG_READ,), policy.get_policy),
+        Route("PATCH", "/api/keys/policy", Access.SERVICE_KEY, (Scope.CONFIG_WRITE,), policy.change_policy),
+        Route("POST", "/api/keys/import", Access.SERVICE_KEY, (change,), native.import_key),
+        Route("POST", "/api/keys/revoke-exposed", Access.PUBLIC, (), native.end_exposed),
+        # With `?reveal=1` it needs keys:reveal too.
+        Route("GET", "/api/keys/{key_id}", Access.SERVICE_KEY, (read,), native.get_key),
+        Route("PATCH", "/api/keys/{key_id}", Access.SERVICE_KEY, (change,), native.edit_key),
+        Route("DELETE", "/api/keys/{key_id}", Access.SERVICE_KEY, (change,), native.delete_key),
+        Route("GET", "/api/keys/{key_id}/events", Access.SERVICE_KEY, (Scope.AUDIT_READ,), audit.list_key_events),
+        Route("GET", "/api/keys/{key_id}/impact", Access.SERVICE_KEY, (Scope.USAGE_READ,), usage.get_impact),
+        Route("GET", "/api/keys/{key_id}/usage", Access.SERVICE_KEY, (Scope.USAGE_READ,), usage.get_usage),
+        Route("GET", "/api/keys/{key_id}/leaks", Access.SERVICE_KEY, (Scope.USAGE_READ,), leaks.list_leaks),
+        Route("POST", "/api/keys/{key_id}/rotate", Access.SERVICE_KEY, (change,), native.rotate_key),
+        Route("POST", "/api/keys/{key_id}/end-overlap", Access.SERVICE_KEY, (change,), native.end_overlap),
+        Route("POST", "/api/keys/{key_id}/hold", Access.SERVICE_KEY, (change,), native.hold_key),
+        Route("POST", "/api/keys/{key_id}/release", Access.SERVICE_KEY, (change,), native.release_key),
+        Route("POST", "/api/keys/{key_id}/disable", Access.SERVICE_KEY, (change,), native.disable_key),
+        Route("POST", "/api/keys/{key_id}/enable", Access.SERVICE_KEY, (change,), native.enable_key),
     )
 
 
@@ -338,7 +341,12 @@ def make_server(parts: Parts) -> ASGIApp:
         log.info("server.stopped")
 
     # Redirects would turn a POST into a bodiless GET and lose the batch. mezmo-api 1
-    router = Router(addresses(route_table(parts)), lifespan=lifespan, redirect_slashes=False, default=_absent)
+    router = Router(
+        addresses(route_table(parts), partial(guard, gate=parts.gate)),
+        lifespan=lifespan,
+        redirect_slashes=False,
+        default=_absent,
+    )
     return Edge(router, parts.metrics.edge)
 
 
@@ -365,19 +373,24 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _guarded(
-    find_caller: Callable[[Request], Awaitable[Caller]],
-) -> Callable[[Callable[[Request, Caller], Awaitable[Response]]], Endpoint]:
-    """Puts the check of the key before what answers, which is given the caller."""
+def guard(route: Route, gate: Gate) -> Endpoint:
+    """Puts the check of the key before the answer of a *route*. What its access does not say opens to nobody."""
+    scopes = tuple(Scope(scope) for scope in route.scopes)
+    find_caller: Callable[[Request], Awaitable[Caller]]
+    match route.access:
+        case Access.PUBLIC | Access.INGESTION_KEY:
+            return route.answer
+        case Access.ANY_KEY:
+            find_caller = gate.any_caller
+        case Access.SERVICE_KEY | Access.SERVICE_KEY_OR_QUERY:
+            allow_query = route.access is Access.SERVICE_KEY_OR_QUERY
+            find_caller = partial(gate.service_caller, scopes=scopes, allow_query=allow_query)
 
-    def guard(answer: Callable[[Request, Caller], Awaitable[Response]]) -> Endpoint:
-        async def guarded(request: Request) -> Response:
-            return await answer(request, await find_caller(request))
+    async def guarded(request: Request) -> Response:
+        return await route.answer(request, await find_caller(request))
 
-        return guarded
-
-    return guard
+    return guarded
 
 
-async def _absent(_scope: Scope, _receive: Receive, _send: Send) -> None:
+async def _absent(_scope: RequestScope, _receive: Receive, _send: Send) -> None:
     raise NotFound

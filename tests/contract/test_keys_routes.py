@@ -23,6 +23,7 @@ from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
+from logboom.keys.scopes import Scope
 from logboom.keys.vault import Vault
 
 PATH = "/v1/config/keys"
@@ -77,7 +78,7 @@ def make_application(routes, gate):
     def admitted(method):
         async def answer(request):
             try:
-                return await method(request, await gate.service_caller(request))
+                return await method(request, await gate.service_caller(request, (Scope.KEYS_READ,)))
             except LogboomError as error:
                 return render_error(error)
 

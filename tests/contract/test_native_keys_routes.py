@@ -218,6 +218,8 @@ def test_a_deleted_key_can_still_be_looked_at(door):
         "id": door.sender.id,
         "deleted": True,
         "message": f"Key {door.sender.id} was deleted.",
+        "deleted_children": [],
+        "children": [],
     }
     key = door.ask("GET", f"/{door.sender.id}").json()
     assert (key["state"], key["refusal"], key["mask"]) == ("deleted", "deleted", None)

@@ -22,7 +22,7 @@ from logboom.keys.change import SYSTEM, Actor, ActorKind
 from logboom.keys.key import KeyFormat, KeyKind, KeyState, NewKey, Reveal
 
 DAY_MS = 86_400_000
-ACTOR = Actor(kind=ActorKind.SERVICE_KEY, key_id="c" * 24, address="192.0.2.1", user_agent="curl")
+ACTOR = Actor(kind=ActorKind.HOLDER, key_id="c" * 24, address="192.0.2.1", user_agent="curl")
 BROUGHT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 

@@ -16,7 +16,7 @@ from logboom.keys.key import KeyFormat, KeyKind, NewKey, Reveal
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=15)
 SPANS_MS = st.sampled_from([1, 50, 100, 1_000])
-ACTOR = Actor(kind=ActorKind.SERVICE_KEY, key_id="c" * 24)
+ACTOR = Actor(kind=ActorKind.HOLDER, key_id="c" * 24)
 
 
 @dataclass

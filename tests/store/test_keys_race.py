@@ -1,5 +1,6 @@
 """What holds whoever comes first: processes, each with its own connection, at the same moment, on both databases."""
 
+import itertools
 import multiprocessing
 from collections import Counter
 
@@ -9,12 +10,13 @@ from sqlalchemy import func, select
 
 from logboom.database.engine import reading
 from logboom.database.tables import key_values
-from logboom.errors import KeyLimitReached, KeyStateConflict, NotFound
+from logboom.errors import KeyLimitReached, KeyStateConflict, NotAuthorized, NotFound
 from logboom.keys.answers import Once
-from logboom.keys.change import SYSTEM
+from logboom.keys.change import SYSTEM, Actor, ActorKind
 from logboom.keys.key import KeyKind, KeyState, NewKey
 
 PROCESSES = 40
+CREATORS = 50
 PATIENCE_S = 60
 IMPORTS = ["pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.pysqlite"]
 IMPORTS += ["logboom.accounts.repository", "logboom.database.migrate", "logboom.keys.keys"]
@@ -49,6 +51,24 @@ def enable_disable_or_create(house, account_id, key_id, number):
     return change(account_id, key_id, actor=SYSTEM).id
 
 
+def create_children_or_end_them(house, account_id, key_id, number):
+    """One of many who create with a stolen key for as long as they can, or the one who ends it with its children."""
+    actor = Actor(kind=ActorKind.SERVICE_KEY, key_id=key_id, generation=1)
+    if number == 0:
+        while not house.keys.children(account_id, key_id):
+            pass
+        return [key.id for key in house.keys.delete_family(account_id, key_id, actor=actor)]
+    kinds = (KeyKind.INGESTION, KeyKind.SERVICE)
+    for turn in itertools.count():
+        try:
+            house.keys.create(account_id, kinds[turn % 2], actor=actor)
+        except KeyLimitReached:
+            continue
+        except NotAuthorized as refused:
+            return refused.reason
+    return None
+
+
 def work(url, place, number, start, outcomes):
     """One process: open, wait for all others, do it once, and tell what came of it."""
     account_id, key_id, does = place
@@ -80,9 +100,9 @@ def house(database_url):
 def race(database_url, house, processes):
     """Runs *does* in many processes at once; returns the account, a key that was there before, and the outcomes."""
 
-    def run(does, *, before, count=PROCESSES):
+    def run(does, *, before, count=PROCESSES, kind=KeyKind.INGESTION):
         account_id = house.accounts.create().id
-        keys = [house.keys.create(account_id, KeyKind.INGESTION) for _ in range(before)]
+        keys = [house.keys.create(account_id, kind) for _ in range(before)]
         place = (account_id, keys[0].id if keys else "", does)
         start, outcomes = processes.Barrier(count), processes.Queue()
         runners = [
@@ -149,3 +169,13 @@ def test_enabling_never_exceeds_the_limit(house, race):
     assert len(listed) == 10
     assert Counter(results)["KeyLimitReached"] == 5
     assert next(other.state for other in listed if other.id == key.id) in (KeyState.ACTIVE, KeyState.DISABLED)
+
+
+def test_a_stolen_key_leaves_no_children_however_many_create_with_it(house, race):
+    account_id, (key,), results = race(create_children_or_end_them, before=1, count=CREATORS + 1, kind=KeyKind.SERVICE)
+    (ended,) = (result for result in results if isinstance(result, list))
+    assert ended[0] == key.id
+    assert len(ended) > 1
+    assert [result for result in results if result is not ended] == ["The key was deleted."] * CREATORS
+    assert house.keys.list_keys(account_id) == []
+    assert len(house.keys.list_keys(account_id, is_live=False)) == len(ended)

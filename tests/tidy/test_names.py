@@ -19,6 +19,7 @@ OTHER_PRODUCTS_WORDS = {"entry", "entries", "org", "orgs", "payload", "payloads"
 TERMS = re.compile(
     r"data_dir|DataFolder"  # the setting LOGBOOM_DATA_DIR, a word that every operator knows, and its error
     r"|data_keys?"  # cryptography's name for the key that encrypts, under a key that encrypts keys
+    r"|(?:KEYS|MEMBERS)_MANAGE"  # scopes of service keys, under the names that they are stored with
     r"|data_received|\bbase_url"  # asyncio's and httpx2's names
 )
 ASYNCIO_PARAMETER = "data"  # of Protocol.data_received, which may be called by name

@@ -31,6 +31,7 @@ KEY = {
     "deleted_ms": None,
     "expiry_warning": None,
     "last_used_ms": None,
+    "scopes": None,
 }
 WITH_VALUE = KEY | {"value": VALUE}
 KEYS_PATH = "/api/keys"
@@ -210,3 +211,30 @@ def test_what_is_no_id_is_not_asked_for_nor_repeated(wire, capsys, key_id):
     assert run(["keys", "show", key_id]) == 1
     assert wire.requests == []
     assert capsys.readouterr().err == "logboom: No key has this id. `logboom keys list` shows the ids.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        pytest.param("export-only", "export-only", id="preset"),
+        pytest.param("keys:read,keys:manage", ["keys:read", "keys:manage"], id="names"),
+    ],
+)
+def test_a_key_is_created_with_scopes(wire, text, wish):
+    wire.answers = [(200, WITH_VALUE)]
+    assert run(["keys", "create", "--type", "service", "--scopes", text, "--quiet"]) == 0
+    assert json.loads(wire.requests[0][4]) == {"type": "service", "scopes": wish}
+
+
+def test_what_goes_back_to_a_deleted_key_is_told(wire, capsys):
+    wire.answers = [(200, KEY), (200, {"deleted": True, "children": ["a" * 24]})]
+    assert run(["keys", "delete", KEY["id"], "--yes"]) == 0
+    assert f"still alive: {'a' * 24}" in capsys.readouterr().err
+    assert wire.requests[1][:3] == ("DELETE", KEY_PATH, {})
+
+
+def test_what_goes_back_to_a_key_is_deleted_with_it(wire, capsys):
+    wire.answers = [(200, KEY), (200, {"deleted": True, "deleted_children": ["b" * 24]})]
+    assert run(["keys", "delete", KEY["id"], "--yes", "--children"]) == 0
+    assert f"Deleted 1 keys that go back to it: {'b' * 24}" in capsys.readouterr().err
+    assert wire.requests[1][:3] == ("DELETE", KEY_PATH, {"children": ["1"]})

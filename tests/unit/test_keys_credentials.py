@@ -15,6 +15,7 @@ from logboom.keys.feed import Feed
 from logboom.keys.gate import Gate
 from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring
+from logboom.keys.scopes import Scope
 from logboom.keys.vault import Vault
 from logboom.keys.verdict import Standing
 
@@ -22,6 +23,7 @@ SENDER = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 OTHER_SENDER = "1f1e2d3c4b5a69788796a5b4c3d2e1f1"
 READER = "2f1e2d3c4b5a69788796a5b4c3d2e1f2"
 STRANGER = "3f1e2d3c4b5a69788796a5b4c3d2e1f3"
+READING = (Scope.KEYS_READ,)
 
 
 def standing_of(value, kind):
@@ -122,7 +124,7 @@ CARRIERS_OF_A_READER = [
 @pytest.mark.parametrize(("headers", "query", "allow_query"), CARRIERS_OF_A_READER)
 def test_reader_is_admitted(gate, headers, query, allow_query):
     request = make_request(*headers, query=query)
-    assert asyncio.run(gate.service_caller(request, allow_query=allow_query)).key_id == READER[:24]
+    assert asyncio.run(gate.service_caller(request, READING, allow_query=allow_query)).key_id == READER[:24]
 
 
 REFUSED_READERS = [
@@ -139,7 +141,7 @@ REFUSED_READERS = [
 @pytest.mark.parametrize(("headers", "query", "allow_query", "refusal"), REFUSED_READERS)
 def test_reader_is_refused(gate, headers, query, allow_query, refusal):
     with pytest.raises(refusal):
-        asyncio.run(gate.service_caller(make_request(*headers, query=query), allow_query=allow_query))
+        asyncio.run(gate.service_caller(make_request(*headers, query=query), READING, allow_query=allow_query))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_no_carrier_content_does_more_than_refuse(gate, authorization, apikey, q
     request = make_request(("Authorization", authorization), ("apikey", apikey), query=query)
     for door in (
         lambda: gate.ingestion_caller(request, body_key),
-        lambda: gate.service_caller(request, allow_query=True),
+        lambda: gate.service_caller(request, READING, allow_query=True),
     ):
         with pytest.raises(RequestError):
             asyncio.run(door())

@@ -1,6 +1,6 @@
 """One explicit table of addresses: method, path, who may ask, and the handler. What is not in it does not exist."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -25,28 +25,42 @@ class Access(Enum):
     SERVICE_KEY_OR_QUERY = auto()  # also `?servicekey=`, for a client that cannot do otherwise
 
 
+SERVICE_ACCESS = frozenset({Access.SERVICE_KEY, Access.SERVICE_KEY_OR_QUERY})
+
+
 @dataclass(frozen=True)
 class Route:
-    """One row of the table; *path* may hold `{name}` parameters."""
+    """One row of the table; *path* may hold `{name}` parameters.
+
+    *scopes* are what a service key needs, all of them. A row for service keys names at least one: raises ValueError.
+    The *answer* is given the request, and the caller too where the access asks for a key that is checked before.
+    """
 
     method: str
     path: str
     access: Access
-    endpoint: Endpoint
+    scopes: tuple[str, ...]
+    answer: Callable[..., Awaitable[Response]]
+
+    def __post_init__(self) -> None:
+        if bool(self.scopes) != (self.access in SERVICE_ACCESS):
+            raise ValueError(f"{self.method} {self.path}: scopes are for service keys, and service keys need them")
 
 
-def addresses(routes: Sequence[Route]) -> list[StarletteRoute]:
-    """The rows of the table by path, as Starlette's router takes them."""
-    paths = dict.fromkeys(route.path for route in routes)
-    return [StarletteRoute(path, Address(path, [route for route in routes if route.path == path])) for path in paths]
+def addresses(routes: Sequence[Route], guard: Callable[[Route], Endpoint]) -> list[StarletteRoute]:
+    """The rows of the table by path, as Starlette's router takes them. *guard* puts the check before the answer."""
+    endpoints: dict[str, dict[str, Endpoint]] = {}
+    for route in routes:
+        endpoints.setdefault(route.path, {})[route.method] = guard(route)
+    return [StarletteRoute(path, Address(path, methods)) for path, methods in endpoints.items()]
 
 
 class Address:
     """One path of the table with its methods, as an ASGI application."""
 
-    def __init__(self, path: str, routes: Sequence[Route]) -> None:
+    def __init__(self, path: str, endpoints: Mapping[str, Endpoint]) -> None:
         self._path = path
-        self._endpoints = {route.method: route.endpoint for route in routes}
+        self._endpoints = dict(endpoints)
         if "GET" in self._endpoints:
             self._endpoints.setdefault("HEAD", self._endpoints["GET"])
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from logboom.cli.audit import list_key_events
 from logboom.cli.connection import DEFAULT_CONNECTION, Connection
 from logboom.cli.key_life import add_life_commands
-from logboom.cli.key_output import AsJson, KeyId, put_json, put_new_value, resource, table
+from logboom.cli.key_output import AsJson, KeyId, parse_scopes, put_json, put_new_value, resource, table
 from logboom.cli.key_policy import add_policy_commands
 from logboom.cli.key_use import add_use_commands, impact_texts
 from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say
@@ -73,14 +73,18 @@ def create_key(
         Literal["always", "step_up", "never"] | None,
         Parameter(help="Who may read the value again later (default: always)."),
     ] = None,
+    scopes: Annotated[
+        str | None,
+        Parameter(help="What a service key may do: a preset such as export-only, or scopes joined by commas."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, Parameter(help="Print the value and nothing else.")] = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Create a key and print its value."""
     with connection.connect_to_ask() as client:
-        members = {"format": shape, "reveal": reveal_mode}
-        key = client.create_key(kind, name, **{member: text for member, text in members.items() if text})
+        members = {"format": shape, "reveal": reveal_mode, "scopes": parse_scopes(scopes)}
+        key = client.create_key(kind, name, **{member: wish for member, wish in members.items() if wish})
     said = f"Created the {key.type} key {key.name!r} with the id {key.id}."
     put_new_value(key, said, as_json=as_json, quiet=quiet)
 
@@ -117,6 +121,7 @@ def delete_key(
     /,
     *,
     yes: Annotated[bool, Parameter(help="Do not ask. Needed where there is no terminal.")] = False,
+    children: Annotated[bool, Parameter(help="Delete the keys that go back to it too, for a stolen one.")] = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> int:
     """Delete a key. Whoever uses it is refused from then on; who that is is said before it is asked for a yes."""
@@ -127,8 +132,12 @@ def delete_key(
         if not yes and not _confirmed(key, client.get_impact(key_id)):
             say("Nothing was deleted.")
             return INTERRUPTED
-        client.delete_key(key_id)
+        deleted = client.delete_key(key_id, children=children)
     say(f"Deleted the {key.type} key {key.name!r} ({key.masked}).")
+    if deleted.deleted_children:
+        say(f"Deleted {len(deleted.deleted_children)} keys that go back to it: {' '.join(deleted.deleted_children)}")
+    if deleted.children:
+        say(f"These keys go back to it and are still alive: {' '.join(deleted.children)}")
     return 0
 
 

@@ -160,9 +160,12 @@ class LogboomClient:
         """Hold it, release it, and so on; *parameters* are the members of the request's body."""
         return self._ask_key("POST", key_id, Key, below=f"/{change}", json=parameters)
 
-    def delete_key(self, key_id: str) -> None:
-        if not self._ask_key("DELETE", key_id, Deleted).deleted:
+    def delete_key(self, key_id: str, *, children: bool = False) -> Deleted:
+        """What was deleted; with *children* the keys that go back to this one too."""
+        answer = self._ask_key("DELETE", key_id, Deleted, params={"children": "1"} if children else {})
+        if not answer.deleted:
             raise AnswerMalformed("The server did not delete the key, and did not say why.")
+        return answer
 
     def get_usage(self, key_id: str, *, from_ms: int | None = None, to_ms: int | None = None) -> KeyUsage:
         """How much the key is used in a range of hours, and by whom."""

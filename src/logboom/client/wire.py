@@ -42,6 +42,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=False):
     not_before_ms: int | None
     expires_at_ms: int | None
     deleted_ms: int | None
+    scopes: list[str] | None = None
     expiry_warning: int | None = None
     last_used_ms: int | None = None
     value: str | None = None
@@ -139,8 +140,12 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
+    """*children* are the keys that go back to the deleted one and are still alive."""
+
     deleted: bool
     message: str = ""
+    children: list[str] = []
+    deleted_children: list[str] = []
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ def actor_of(request: Request, caller: Caller | None) -> Actor:
     return Actor(
         kind=ActorKind.HOLDER if caller is None else ActorKind.SERVICE_KEY,
         key_id=caller.key_id if caller else None,
+        generation=caller.generation if caller else None,
         address=address_of(request),
         user_agent=request.headers.get("user-agent", "")[:USER_AGENT_CHARACTERS_MAX],
     )

@@ -35,10 +35,11 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who did it; *key_id* is the service key, *address* and *user_agent* are where it came from."""
+    """Who did it; *key_id* and *generation* are the service key's, *address* and *user_agent* where it came from."""
 
     kind: ActorKind
     key_id: str | None = None
+    generation: int | None = None
     address: str = ""
     user_agent: str = ""
 

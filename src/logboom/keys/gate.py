@@ -5,16 +5,17 @@ it may know. Several carriers are fine as long as they agree; two different valu
 counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.requests import Request
 
-from logboom.errors import KeyHeld, KeyRefused, LogboomError, MissingCredentials, NotAuthorized, WrongKeyKind
+from logboom.errors import KeyRefused, LogboomError, MissingCredentials, NotAuthorized, ScopeMissing, WrongKeyKind
 from logboom.keys.credentials import Carried, Carrier, any_values, ingestion_values, service_values
 from logboom.keys.feed import Feed
 from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring, is_plausible
-from logboom.keys.verdict import FINAL, Refusal, Refused
+from logboom.keys.scopes import Scope, lacking
+from logboom.keys.verdict import FINAL, Refusal, Refused, error_of
 
 WRONG_DOOR = "This is a service key. Send lines with an ingestion key."
 
@@ -65,8 +66,10 @@ class Gate:
             raise KeyRefused(reason=WRONG_DOOR)
         return self._admit(request, found, values, KeyRefused, is_told=not is_first_look)
 
-    async def service_caller(self, request: Request, *, allow_query: bool = False) -> Caller:
-        """Who reads or configures. Raises NotAuthorized (401), WrongKeyKind (403), KeyHeld and Unavailable (504).
+    async def service_caller(self, request: Request, scopes: Collection[Scope], *, allow_query: bool = False) -> Caller:
+        """Who reads or configures, and may do what needs these *scopes*.
+
+        Raises NotAuthorized (401), WrongKeyKind and ScopeMissing (403), KeyHeld and Unavailable (504).
 
         *allow_query* also accepts `?servicekey=`, for the one old route whose client cannot do otherwise: addresses
         end up in logs.
@@ -79,6 +82,9 @@ class Gate:
         if _caller(found).kind is not KeyKind.SERVICE:
             self._tell_wrong_kind(request, found, values)
             raise WrongKeyKind
+        if isinstance(found, Caller) and (missing := lacking(found.scopes, scopes)):
+            self._on_refused(request, Refused(caller=found, refusal=Refusal.SCOPE_MISSING), *values.values())
+            raise ScopeMissing(*missing)
         return self._admit(request, found, values, NotAuthorized)
 
     async def any_caller(self, request: Request) -> Caller:
@@ -89,12 +95,17 @@ class Gate:
             raise NotAuthorized
         return self._admit(request, found, values, NotAuthorized)
 
-    async def recheck(self, caller: Caller) -> None:
-        """Whether a *caller* of long work is still welcome. Raises NotAuthorized, KeyHeld and Unavailable."""
+    async def recheck(self, caller: Caller, scopes: Collection[Scope]) -> None:
+        """Whether a *caller* of long work that needs these *scopes* is still welcome.
+
+        Raises NotAuthorized, ScopeMissing, KeyHeld and Unavailable.
+        """
         await self._feed.ensure()
         found = self._keyring.judge(caller, self._now_ms())
         if not isinstance(found, Caller):
-            raise NotAuthorized if found is None else _error_of(found, NotAuthorized)
+            raise NotAuthorized if found is None else error_of(found, NotAuthorized)
+        if missing := lacking(found.scopes, scopes):
+            raise ScopeMissing(*missing)
 
     def presents_key(self, request: Request) -> bool:
         """Whether a sender gave any key outside of the body, good or bad."""
@@ -127,19 +138,13 @@ class Gate:
                 self._on_admitted(request, found, carrier)
             return found
         self._on_refused(request, found, carrier)
-        raise _error_of(found, refusal)
+        raise error_of(found, refusal)
 
     def _tell_wrong_kind(self, request: Request, found: Caller | Refused, values: Carried) -> None:
         """Whoever sends with a service key shows it to many machines. What else refuses the key is told before that."""
         (carrier,) = values.values()
         refused = found if isinstance(found, Refused) else Refused(caller=found, refusal=Refusal.WRONG_KIND)
         self._on_refused(request, refused, carrier)
-
-
-def _error_of(refused: Refused, refusal: type[LogboomError]) -> LogboomError:
-    if refused.refusal is Refusal.HELD:
-        return KeyHeld(refused.retry_after_s or 1, reason=refused.refusal.value)
-    return refusal(reason=refused.refusal.value)
 
 
 def _caller(found: Caller | Refused) -> Caller:

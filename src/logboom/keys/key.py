@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from logboom.errors import Detail, ValidationFailed
+from logboom.keys.scopes import FULL, Scopes
 from logboom.limits import (
     INGESTION_KEYS_MAX,
     KEY_LABEL_CHARACTERS_MAX,
@@ -93,6 +94,7 @@ class Key:
     deleted_ms: int | None = None
     format: KeyFormat = KeyFormat.CLASSIC
     reveal: Reveal = Reveal.ALWAYS
+    scopes: Scopes = FULL
     is_imported: bool = False
     generation: int = FIRST_GENERATION
     retiring_until_ms: int | None = None
@@ -128,6 +130,7 @@ class NewKey:
     expires_at_ms: int | None = None
     format: KeyFormat | None = None
     reveal: Reveal | None = None
+    scopes: Scopes = FULL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +141,7 @@ class Caller:
     key_id: str
     kind: KeyKind
     generation: int = FIRST_GENERATION
+    scopes: Scopes = FULL
 
 
 def mint_name(kind: KeyKind, random_hex: Callable[[int], str]) -> str:

@@ -14,13 +14,15 @@ from logboom.errors import Detail, KeyLimitReached, KeyNotRevealed, NotFound, Un
 from logboom.keys import life
 from logboom.keys.allowance import Allowance
 from logboom.keys.answers import Answers, Once
-from logboom.keys.change import SYSTEM, Actor, KeyAction, KeyChange
+from logboom.keys.change import SYSTEM, Actor, ActorKind, KeyAction, KeyChange
+from logboom.keys.draft import draft_key
 from logboom.keys.formats import check_value, is_importable, mask, mint_value
-from logboom.keys.key import KEY_ID_BYTES, Key, KeyKind, NewKey, Reveal, check_texts, mint_name
+from logboom.keys.key import Key, KeyKind, NewKey, Reveal, check_texts
 from logboom.keys.keyring import Keyring
 from logboom.keys.policies import find_policy
 from logboom.keys.policy import check_lifetime
 from logboom.keys.repository import ACTIVE, RETIRING, KeyRepository
+from logboom.keys.rights import REVEALING, Rights, check_covers, check_giving, may_have
 from logboom.keys.vault import Vault
 from logboom.keys.verdict import Standing
 from logboom.limits import IMPORTS_PER_HOUR_MAX, OVERLAP_DEFAULT_MS, TOMBSTONE_MS
@@ -77,6 +79,7 @@ class Keys:
         self._on_change = on_change
         self._on_reveal, self._on_not_made = on_reveal, on_not_made
         self._answers = Answers(vault, now_ms=now_ms)
+        self._rights = Rights(repository, now_ms=now_ms)
         self.seen_seq = 0  # the newest change that the keyring knows of
         self._imports = Allowance(IMPORTS_PER_HOUR_MAX, now_ms=now_ms)
 
@@ -142,15 +145,20 @@ class Keys:
 
     def reveal(self, account_id: str, key_id: str, *, actor: Actor) -> Key:
         """The key with its value, and the showing told of. Raises NotFound, and KeyNotRevealed where none is shown."""
-        key = self.get(account_id, key_id)
+        with self._repository.reading() as connection:
+            own = self._rights.scopes_of(connection, account_id, actor, REVEALING)
+            key = self._repository.get(connection, account_id, key_id).at(self._now_ms())
+        check_covers(own, key)
         if key.value is None:
             raise KeyNotRevealed
         self._on_reveal([key.without_value()], actor)
         return key
 
     def reveal_all(self, account_id: str, kind: KeyKind | None = None, *, actor: Actor) -> list[Key]:
-        """The keys whose values are always shown, with them; others are left out. Each showing is told of."""
-        shown = [key for key in self.list_keys(account_id, kind) if key.value is not None]
+        """The keys whose values may be shown to *actor*, with them; others are left out. Each showing is told of."""
+        with self._repository.reading() as connection:
+            own = self._rights.scopes_of(connection, account_id, actor, REVEALING)
+        shown = [key for key in self.list_keys(account_id, kind) if key.value is not None and may_have(own, key)]
         self._on_reveal([key.without_value() for key in shown], actor)
         return shown
 
@@ -219,7 +227,7 @@ class Keys:
         return key
 
     def edit(self, account_id: str, key_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Key:
-        """The key with *changes* to name, note, labels, owner, not_before_ms, expires_at_ms and reveal."""
+        """The key with *changes* to name, note, labels, owner, not_before_ms, expires_at_ms, reveal and scopes."""
 
         def rule(connection: Connection, key: Key, now_ms: int) -> Key:
             after = life.edited(key, changes, now_ms)
@@ -255,6 +263,35 @@ class Keys:
     def delete(self, account_id: str, key_id: str, *, actor: Actor = SYSTEM) -> Key:
         """Free the key's slot and forget its values; the key is refused when this returns. Raises NotFound."""
         return self._change(account_id, key_id, KeyAction.DELETED, actor, self._delete, is_opened=False)
+
+    def delete_family(self, account_id: str, key_id: str, *, actor: Actor) -> list[Key]:
+        """Delete the key and all live ones that go back to it, at once: whoever held it keeps nothing. It comes first.
+
+        None of them creates another meanwhile, for whoever creates by a key waits for the account.
+        """
+        with self._repository.writing() as connection:
+            self._rights.authorize(connection, account_id, KeyAction.DELETED, actor)
+            now_ms = self._now_ms()
+            children = self._repository.descendants(connection, account_id, key_id)
+            locked = [
+                self._repository.lock(connection, account_id, one, is_opened=False) for one in (key_id, *children)
+            ]
+            before = [key.at(now_ms) for key in locked]
+            after = [self._delete(connection, key, now_ms) for key in before]
+            for key in after:
+                self._repository.update(connection, key)
+            after = [self._repository.number_change(connection, key) for key in after]
+            for was, key in zip(before, after, strict=True):
+                self._tell(connection, KeyAction.DELETED, before=was, after=key, actor=actor)
+            standings = [self._standings(connection, key.id) for key in after]
+        for key, known in zip(after, standings, strict=True):
+            self._keyring.put(key.id, known, key.revision)
+        return after
+
+    def children(self, account_id: str, key_id: str) -> list[str]:
+        """The ids of the live keys that go back to this one."""
+        with self._repository.reading() as connection:
+            return self._repository.descendants(connection, account_id, key_id)
 
     def rotate(
         self,
@@ -318,10 +355,13 @@ class Keys:
     ) -> Key:
         """Do what *rule* says to the key as it is once it is locked, tell of it, commit, and tell the keyring."""
         with self._repository.writing() as connection:
+            own = self._rights.authorize(connection, account_id, action, actor)
             row = self._repository.lock(connection, account_id, key_id, is_opened=is_opened)
             now_ms = self._now_ms()
             before = row.at(now_ms)
+            check_giving(own, action, before)
             after = rule(connection, before, now_ms)
+            check_giving(own, action, after)
             if after is not before:
                 self._repository.update(connection, after)
                 after = self._repository.number_change(connection, after)
@@ -348,6 +388,9 @@ class Keys:
 
     def _insert_once(self, key: Key, action: KeyAction, actor: Actor, once: Once | None, *, wrapped: bytes) -> Key:
         with self._repository.writing() as connection:
+            if actor.kind is ActorKind.SERVICE_KEY:
+                own = self._rights.authorize(connection, key.account_id, action, actor)
+                check_giving(own, action, key)
             if once and (kept := self._answers.find(connection, key.account_id, once, wrapped)):
                 return kept
             self._repository.insert(connection, key, key.value or "", wrapped)
@@ -418,30 +461,10 @@ class Keys:
             return self._repository.find_holder(connection, value) is not None
 
     def _new_key(self, account_id: str, new: NewKey, value: str | None, actor: Actor) -> Key:
-        check_texts({"name": new.name, "note": new.note, "owner": new.owner, "labels": new.labels})
-        now_ms = self._now_ms()
-        life.check_times(new.not_before_ms, new.expires_at_ms, now_ms)
         with self._repository.reading() as connection:
             policy = find_policy(connection, account_id)
-        check_lifetime(policy, new.expires_at_ms, now_ms)
-        shape = new.format or policy.format
-        value = value or mint_value(new.kind, shape, self._random_hex)
-        return Key(
-            id=self._random_hex(KEY_ID_BYTES),
-            account_id=account_id,
-            kind=new.kind,
-            name=new.name if new.name.strip() else mint_name(new.kind, self._random_hex),
-            value=value,
-            mask=mask(value),
-            created_ms=now_ms,
-            created_by=actor.key_id,
-            note=new.note,
-            labels=new.labels,
-            owner=new.owner,
-            not_before_ms=new.not_before_ms,
-            expires_at_ms=new.expires_at_ms,
-            format=shape,
-            reveal=new.reveal or policy.reveal,
+        return draft_key(
+            account_id, new, value, policy=policy, actor=actor, now_ms=self._now_ms(), random_hex=self._random_hex
         )
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from logboom.errors import Detail, KeyStateConflict, ValidationFailed
-from logboom.keys.key import Key, KeyState, Reveal
+from logboom.keys.key import Key, KeyKind, KeyState, NewKey, Reveal
+from logboom.keys.scopes import FULL
 from logboom.limits import HOLD_MS_MAX, OVERLAP_MS_MAX
 
 DURATION: Final = re.compile(r"(0|[1-9][0-9]{0,8})(s|m|h|d)|0")
@@ -81,9 +82,16 @@ def edited(key: Key, changes: Mapping[str, Any], now_ms: int) -> Key:
     if REVEAL_MODES.index(after.reveal) < REVEAL_MODES.index(key.reveal):
         # Who may edit a key could otherwise read what the mode keeps from them.
         raise ValidationFailed(Detail(message='"reveal" can only become stricter', key="reveal"))
+    check_fit(after)
     if after.reveal is not Reveal.ALWAYS:
         after = replace(after, value=None)
     return key if after == key else after
+
+
+def check_fit(key: Key | NewKey) -> None:
+    """Raises ValidationFailed for what does not fit the kind of the key."""
+    if key.kind is KeyKind.INGESTION and key.scopes is not FULL:
+        raise ValidationFailed(Detail(message='"scopes" is not allowed for an ingestion key', key="scopes"))
 
 
 def check_times(not_before_ms: int | None, expires_at_ms: int | None, now_ms: int) -> None:

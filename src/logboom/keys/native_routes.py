@@ -17,6 +17,7 @@ from logboom.keys import native_wire as wire
 from logboom.keys.actor import actor_of, address_of
 from logboom.keys.allowance import Allowance
 from logboom.keys.answers import Once
+from logboom.keys.change import Actor
 from logboom.keys.key import Caller, Key, KeyState
 from logboom.keys.keys import Keys
 from logboom.keys.nodes import Nodes
@@ -36,7 +37,7 @@ class NativeKeyRoutes:
 
     async def create_key(self, request: Request, caller: Caller) -> Response:
         body = await read_body(request, CONFIG_BODY_BYTES_MAX)
-        new, once, actor = wire.parse_new_key(body), _once(request, body), actor_of(request, caller)
+        new, once, actor = wire.parse_new_key(body), _once(request, caller, body), actor_of(request, caller)
         key = await run_in_threadpool(self._keys.create_key, caller.account_id, new, actor=actor, once=once)
         return await self._answer_change(request, key, with_value=True)
 
@@ -64,8 +65,15 @@ class NativeKeyRoutes:
 
     async def delete_key(self, request: Request, caller: Caller) -> Response:
         key_id = request.path_params["key_id"]
-        key = await run_in_threadpool(self._keys.delete, caller.account_id, key_id, actor=actor_of(request, caller))
-        return json_response(wire.render_deleted(key_id, caller) | await self._seen(request, key))
+        deleted, children = await run_in_threadpool(
+            self._delete,
+            caller.account_id,
+            key_id,
+            actor_of(request, caller),
+            with_children=request.query_params.get("children") == "1",
+        )
+        rendered = wire.render_deleted(deleted, caller, children=children)
+        return json_response(rendered | await self._seen(request, deleted[-1]))
 
     async def rotate_key(self, request: Request, caller: Caller) -> Response:
         body = await read_body(request, CONFIG_BODY_BYTES_MAX)
@@ -75,7 +83,7 @@ class NativeKeyRoutes:
             request.path_params["key_id"],
             overlap_ms=wire.parse_overlap_ms(body),
             actor=actor_of(request, caller),
-            once=_once(request, body),
+            once=_once(request, caller, body),
         )
         return await self._answer_change(request, key, with_value=True)
 
@@ -121,6 +129,15 @@ class NativeKeyRoutes:
         page = fitting[: wanted.limit]
         return wire.render_keys(page, self._now_ms(), after_id=page[-1].id if len(fitting) > len(page) else None)
 
+    def _delete(
+        self, account_id: str, key_id: str, actor: Actor, *, with_children: bool
+    ) -> tuple[list[Key], list[str]]:
+        """What was deleted, and the ids of the children that were not."""
+        if with_children:
+            return self._keys.delete_family(account_id, key_id, actor=actor), []
+        deleted = [self._keys.delete(account_id, key_id, actor=actor)]
+        return deleted, self._keys.children(account_id, key_id)
+
     async def _answer_change(self, request: Request, key: Key, *, with_value: bool = False) -> Response:
         rendered = wire.render_key(key, self._now_ms(), with_value=with_value)
         return json_response(rendered | await self._seen(request, key))
@@ -135,6 +152,8 @@ class NativeKeyRoutes:
         return json_response(wire.render_key(key, self._now_ms(), with_value=with_value))
 
 
-def _once(request: Request, body: bytes) -> Once | None:
+def _once(request: Request, caller: Caller, body: bytes) -> Once | None:
+    """The request, if it has a name. It is the caller's own: the answer to another key's would give its value away."""
     name = wire.parse_idempotency_key(request.headers.get("idempotency-key"))
-    return None if name is None else Once(name=name, request=b"%s\n%s" % (request.url.path.encode(), body))
+    asked = f"{caller.key_id}\n{request.url.path}\n".encode()
+    return None if name is None else Once(name=name, request=asked + body)

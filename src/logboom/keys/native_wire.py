@@ -14,6 +14,7 @@ from logboom.keys.expiry import days_left
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, NewKey, Reveal, is_key_id
 from logboom.keys.nodes import Seen
 from logboom.keys.readers import Reader, broken, one_of, read_labels, read_members, read_moment, read_text
+from logboom.keys.scopes import FULL, PRESETS, Scope, Scopes, render_scopes
 from logboom.keys.verdict import Refused, Standing, decide
 from logboom.keys.wire import parse_kind_filter
 from logboom.limits import (
@@ -126,6 +127,7 @@ def render_key(key: Key, now_ms: int, *, with_value: bool = False) -> dict[str, 
             "mask": key.mask,
             "format": key.format.value,
             "reveal": key.reveal.value,
+            "scopes": render_scopes(key.scopes),
             "imported": key.is_imported,
             "created_by": key.created_by,
             "created_ms": key.created_ms,
@@ -139,7 +141,8 @@ def render_key(key: Key, now_ms: int, *, with_value: bool = False) -> dict[str, 
 def render_self(key: Key, caller: Caller, now_ms: int) -> dict[str, object]:
     """What whoever holds a key may know of it. Ingestion keys lie on many machines, so it is little."""
     standing = _standing_members(key, now_ms) | {"generation": caller.generation}
-    own = {"account": key.account_id, "id": key.id, "type": key.kind.value, "name": key.name}
+    own: dict[str, object] = {"account": key.account_id, "id": key.id, "type": key.kind.value, "name": key.name}
+    own |= {"scopes": render_scopes(key.scopes)}
     # The holder of the old value is told when it ends; the holder of the new one need not care.
     is_retiring = caller.generation != key.generation
     return own | standing | {"retiring_until_ms": key.retiring_until_ms if is_retiring else None}
@@ -150,9 +153,13 @@ def render_keys(keys: list[Key], now_ms: int, *, after_id: str | None) -> dict[s
     return {"keys": [render_key(key, now_ms) for key in keys], "after": after_id}
 
 
-def render_deleted(key_id: str, caller: Caller) -> dict[str, object]:
-    own = " It was the key of this request." if key_id == caller.key_id else ""
-    return {"id": key_id, "deleted": True, "message": f"Key {key_id} was deleted.{own}"}
+def render_deleted(deleted: list[Key], caller: Caller, *, children: list[str]) -> dict[str, object]:
+    """What was deleted, the key that was named first, and which *children* of it are still alive."""
+    key_id, *others = (key.id for key in deleted)
+    own = " It was the key of this request." if caller.key_id in (key_id, *others) else ""
+    more = f" So were {len(others)} that go back to it." if others else ""
+    members = {"message": f"Key {key_id} was deleted.{more}{own}", "deleted_children": others, "children": children}
+    return {"id": key_id, "deleted": True} | members
 
 
 def render_exposed() -> dict[str, object]:
@@ -189,6 +196,18 @@ def _standing_members(key: Key, now_ms: int) -> dict[str, object]:
     }
 
 
+def read_scope_names(member: str, given: object) -> Scopes:
+    """An array of scopes, or the name of a preset; null is everything."""
+    if given is None:
+        return FULL
+    if isinstance(given, str) and given in PRESETS:
+        return PRESETS[given]
+    if not isinstance(given, list) or not given:
+        raise broken(member, f"must be an array of scopes, null, or one of [{', '.join(PRESETS)}]")
+    read_scope = one_of(Scope)
+    return frozenset(read_scope(f"{member}[{place}]", name) for place, name in enumerate(given))
+
+
 def _overlap(member: str, given: object) -> int:
     return 0 if given == 0 and isinstance(given, int) else life.parse_overlap(read_text(member, given))
 
@@ -208,6 +227,7 @@ CHANGES: Final[dict[str, Reader]] = {
     "not_before_ms": read_moment,
     "expires_at_ms": read_moment,
     "reveal": one_of(Reveal),
+    "scopes": read_scope_names,
 }
 NEW_KEY: Final = CHANGES | {"type": one_of(KeyKind), "format": one_of(KeyFormat)}
 IMPORT: Final = CHANGES | {"type": one_of(KeyKind), "value": read_text}

@@ -16,10 +16,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, text, update
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import data_keys, key_policies, key_users, key_values, keyring_state, keys
+from logboom.database.tables import accounts, data_keys, key_policies, key_users, key_values, keyring_state, keys
 from logboom.errors import Detail, KeyLimitReached, NotFound
 from logboom.keys.formats import mask
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, Reveal, is_key_id
+from logboom.keys.scopes import read_scopes, render_scopes
 from logboom.keys.vault import PEPPER_VERSION, Place, SealError, Vault
 from logboom.keys.verdict import Standing
 
@@ -143,6 +144,22 @@ class KeyRepository:
             sealed = self._vault.bind(row.digest, data_key=row.wrapped, place=_place(key, row.generation))
             this = and_(key_values.c.key_id == key.id, key_values.c.generation == row.generation)
             connection.execute(update(key_values).where(this).values(sealed=sealed))
+
+    def lock_account(self, connection: Connection, account_id: str) -> None:
+        """Keep the changes of the account's keys waiting until the transaction ends. Comes before any other lock."""
+        own = select(accounts.c.id).where(accounts.c.id == account_id)
+        connection.execute(own.with_for_update(key_share=True)).one_or_none()
+
+    def descendants(self, connection: Connection, account_id: str, key_id: str) -> list[str]:
+        """The live keys that were created by this key, by a key that it created, and so on, alive or not."""
+        made = select(keys.c.id).where(keys.c.account_id == account_id, keys.c.created_by == key_id)
+        family = made.cte("family", recursive=True)
+        # A union, as each key counts once, whatever somebody has written into the rows.
+        family = family.union(
+            select(keys.c.id).where(keys.c.account_id == account_id, keys.c.created_by == family.c.id)
+        )
+        live = select(keys.c.id).where(keys.c.id.in_(select(family.c.id)), keys.c.deleted_ms.is_(None))
+        return list(connection.execute(live.where(keys.c.id != key_id).order_by(keys.c.id)).scalars())
 
     def lock(self, connection: Connection, account_id: str, key_id: str, *, is_opened: bool = True) -> Key:
         """The live key, kept from other writers until the transaction ends. Raises NotFound.
@@ -345,6 +362,7 @@ def _changing_columns(key: Key) -> dict[str, Any]:
         "labels": json.dumps(dict(key.labels)),
         "owner": key.owner,
         "reveal": key.reveal.value,
+        "scopes": _json(render_scopes(key.scopes)),
         "is_imported": key.is_imported,
         "held_until_ms": key.held_until_ms,
         "not_before_ms": key.not_before_ms,
@@ -372,6 +390,7 @@ def _key(row: Row[Any]) -> Key:
         deleted_ms=row.deleted_ms,
         format=KeyFormat(row.format),
         reveal=Reveal(row.reveal),
+        scopes=read_scopes(row.scopes),
         is_imported=row.is_imported,
         generation=row.generation,
         retiring_until_ms=row.retiring_until_ms,
@@ -382,8 +401,15 @@ def _key(row: Row[Any]) -> Key:
 
 
 def _standing(row: Row[Any]) -> Standing:
+    caller = Caller(
+        account_id=row.account_id,
+        key_id=row.id,
+        kind=KeyKind(row.kind),
+        generation=row.generation,
+        scopes=read_scopes(row.scopes),
+    )
     return Standing(
-        caller=Caller(account_id=row.account_id, key_id=row.id, kind=KeyKind(row.kind), generation=row.generation),
+        caller=caller,
         state=KeyState(row.state),
         held_until_ms=row.held_until_ms,
         not_before_ms=row.not_before_ms,
@@ -391,6 +417,10 @@ def _standing(row: Row[Any]) -> Standing:
         valid_until_ms=row.valid_until_ms,
         revision=row.revision,
     )
+
+
+def _json(content: object | None) -> str | None:
+    return None if content is None else json.dumps(content)
 
 
 def _lowest_free_slot(kind: KeyKind, taken: Collection[int]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from logboom.errors import KeyHeld, LogboomError
 from logboom.keys.key import Caller, KeyState
 from logboom.limits import HELD_RETRY_AFTER_S_MAX
 
@@ -21,6 +22,7 @@ class Refusal(StrEnum):
     NOT_YET_VALID = "The key is not valid yet."
     HELD = "The key is on hold for a while."
     WRONG_KIND = "The key is of the other kind."  # never a verdict: the door says so
+    SCOPE_MISSING = "The key may not do this."
 
 
 # What was once a key and is none any more, for now or for good.
@@ -63,6 +65,13 @@ def decide(standing: Standing, now_ms: int) -> Caller | Refused:
         return Refused(caller=standing.caller, refusal=refusal)
     left_s = ((standing.held_until_ms or 0) - now_ms + 999) // 1000
     return Refused(caller=standing.caller, refusal=refusal, retry_after_s=min(left_s, HELD_RETRY_AFTER_S_MAX))
+
+
+def error_of(refused: Refused, refusal: type[LogboomError]) -> LogboomError:
+    """What a refused key is answered: *refusal*, or to keep the lines."""
+    if refused.refusal is Refusal.HELD:
+        return KeyHeld(refused.retry_after_s or 1, reason=refused.refusal.value)
+    return refusal(reason=refused.refusal.value)
 
 
 def _find_refusal(standing: Standing, now_ms: int) -> Refusal | None:
