@@ -63,15 +63,7 @@ class AuditLog:
 
     def append(self, connection: Connection, event: AuditEvent) -> AuditRow:
         """Add *event* to the transaction of *connection*, which `writing` opened. Let nothing follow that may wait."""
-        head = self._lock_head(connection)
-        columns = columns_of(head.seq + 1, event)
-        signature = self._chain.link(head.hash, columns)
-        newest = Head(seq=head.seq + 1, hash=signature)
-        connection.execute(insert(audit_events).values(hash=signature, **columns))
-        changed = {"seq": newest.seq, "hash": newest.hash, "signature": self._chain.sign_head(newest)}
-        connection.execute(update(audit_head).values(changed))
-        row = row_of(columns | {"hash": signature})
-        after_commit(connection, partial(self._tell, row))
+        (row,) = self._append_all(connection, [event])
         return row
 
     def record(self, event: AuditEvent) -> AuditRow:
@@ -82,7 +74,23 @@ class AuditLog:
     def record_all(self, events: Iterable[AuditEvent]) -> list[AuditRow]:
         """Append *events* in one transaction, which costs one sync of the disk. Raises Unavailable."""
         with writing(self._engine) as connection:
-            return [self.append(connection, event) for event in events]
+            return self._append_all(connection, events)
+
+    def _append_all(self, connection: Connection, events: Iterable[AuditEvent]) -> list[AuditRow]:
+        head = self._lock_head(connection)
+        rows: list[dict[str, Any]] = []
+        for event in events:
+            columns = columns_of(head.seq + 1, event)
+            head = Head(seq=head.seq + 1, hash=self._chain.link(head.hash, columns))
+            rows.append(columns | {"hash": head.hash})
+        if rows:
+            connection.execute(insert(audit_events), rows)
+            changed = {"seq": head.seq, "hash": head.hash, "signature": self._chain.sign_head(head)}
+            connection.execute(update(audit_head).values(changed))
+        appended = [row_of(columns) for columns in rows]
+        for row in appended:
+            after_commit(connection, partial(self._tell, row))
+        return appended
 
     def list_events(self, account_id: str, wanted: EventFilter) -> list[AuditRow]:
         """The account's events in the order that is wanted."""
