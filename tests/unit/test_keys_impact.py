@@ -115,6 +115,14 @@ def test_the_last_minute_is_of_the_last_minute():
     assert recent.users("other", NOW) == {}
 
 
+def test_what_is_told_many_times_a_second_is_one_part_of_it():
+    recent = Recent()
+    for number in range(5_000):
+        recent.add({user(): UserCount(1, 0, 2, NOW + number, NOW + number)})
+    assert recent.users("k", NOW + 5_000)[user()][1] == LastMinute(requests=5_000, lines=10_000)
+    assert len(recent._traces[user()].parts) == 5
+
+
 def test_memory_is_bounded_and_keeps_the_newest():
     recent = Recent(users_max=2)
     for number in (1, 2, 1, 3):

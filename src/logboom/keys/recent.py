@@ -12,6 +12,7 @@ from typing import Final
 from logboom.keys.usage import User, UserCount
 
 RECENT_USERS_MAX: Final = 10_000
+SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
 
@@ -27,7 +28,16 @@ class LastMinute:
 @dataclass
 class _Trace:
     seen: UserCount
-    parts: deque[tuple[int, int, int]] = field(default_factory=deque)  # moment, requests, lines
+    parts: deque[tuple[int, int, int]] = field(default_factory=deque)  # moment, requests, lines; one for a second
+
+    def note(self, seen: UserCount) -> None:
+        requests, lines = seen.requests, seen.lines
+        if self.parts and self.parts[-1][0] // SECOND_MS == seen.last_ms // SECOND_MS:
+            _, more_requests, more_lines = self.parts.pop()
+            requests, lines = requests + more_requests, lines + more_lines
+        self.parts.append((seen.last_ms, requests, lines))
+        while self.parts[0][0] < seen.last_ms - MINUTE_MS:
+            self.parts.popleft()
 
 
 class Recent:
@@ -45,9 +55,7 @@ class Recent:
                 trace = self._traces.pop(user, None)
                 trace = trace or _Trace(UserCount(0, 0, 0, seen.first_ms, seen.last_ms))
                 trace.seen = trace.seen.plus(seen)
-                trace.parts.append((seen.last_ms, seen.requests, seen.lines))
-                while trace.parts[0][0] < seen.last_ms - MINUTE_MS:
-                    trace.parts.popleft()
+                trace.note(seen)
                 self._traces[user] = trace
             while len(self._traces) > self._users_max:
                 del self._traces[next(iter(self._traces))]
