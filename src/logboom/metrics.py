@@ -39,6 +39,9 @@ class Metrics:
         self.redacted_values = Counter(
             "logboom_redacted_key_values", "Values of our own keys taken out of lines.", ["kind"], registry=registry
         )
+        self.redaction_proven = Gauge(
+            "logboom_redaction_proven", "Whether the last start found and redacted made-up values.", registry=registry
+        )
         self._usage_writes = Counter(
             "logboom_usage_writes", "Transactions that wrote the use of keys.", ["outcome"], registry=registry
         )

@@ -45,6 +45,7 @@ from logboom.database.migrate import migrate
 from logboom.errors import DataFolderInUse, NotFound, StartError
 from logboom.export.routes import ExportRoutes
 from logboom.ingest.routes import IngestRoutes
+from logboom.keys.canary import is_redaction_proven
 from logboom.keys.credentials import Carrier
 from logboom.keys.due import Due
 from logboom.keys.feed import Feed
@@ -60,12 +61,14 @@ from logboom.keys.master_secret import open_vault
 from logboom.keys.native_routes import NativeKeyRoutes
 from logboom.keys.policies import Policies
 from logboom.keys.policy_routes import PolicyRoutes
+from logboom.keys.redaction import hide_values
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.keys.scan import Scanner
 from logboom.keys.scopes import Scope
 from logboom.keys.usage_routes import UsageRoutes
 from logboom.keys.use import KeyUse, UseListener, watch_use
+from logboom.keys.vault import Vault
 from logboom.keys.verdict import Refused
 from logboom.members.repository import MemberRepository
 from logboom.metrics import Metrics
@@ -211,22 +214,15 @@ def open_parts(settings: Settings) -> Parts:
         database, folder=settings.data_dir, given=settings.master_secret, random_bytes=secrets.token_bytes
     )
     clerk_woken = threading.Event()
-    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: clerk_woken.set())
+    keyring = Keyring(vault)
+    scanner = Scanner(keyring.find_holders)
+    keep = partial(hide_values, scanner)
+    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: clerk_woken.set(), keep=keep)
     audit.begin()
     records = KeyRecords(
         audit, now_ms=now_ms, now_s=time.monotonic, woken=clerk_woken, on_dropped=metrics.dropped_refusals.inc
     )
-    accounts = AccountRepository(
-        database, now_ms=now_ms, random_hex=secrets.token_hex, on_created=records.record_account
-    )
-    members = MemberRepository(
-        database,
-        hasher=PasswordHasher(),
-        now_ms=now_ms,
-        random_hex=secrets.token_hex,
-        on_created=records.record_member,
-    )
-    keyring = Keyring(vault)
+    accounts, members = _owners(database, records)
     repository = KeyRepository(database, vault)
     keys = Keys(
         repository,
@@ -243,7 +239,8 @@ def open_parts(settings: Settings) -> Parts:
     for key_id in keys.load():
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
-    use = watch_use(database, now_ms=now_ms, random=random.random, on_written=metrics.count_usage_write)
+    _prove(scanner, keyring, vault, metrics)
+    use = watch_use(database, now_ms=now_ms, random=random.random, keep=keep, on_written=metrics.count_usage_write)
 
     store, spool, mill = _open_lines(settings, metrics)
     # Last of what can fail: its values are told once, and are lost when the start fails after it.
@@ -262,7 +259,7 @@ def open_parts(settings: Settings) -> Parts:
         gate=_gate(keyring, following.feed, use.listener, records, metrics),
         use=use,
         keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),
-        leaks=_leaks(database, keyring, keys, policies, records=records, metrics=metrics),
+        leaks=_leaks(database, scanner, keys, policies, records=records, metrics=metrics),
         first_start=first_start,
         store=store,
         spool=spool,
@@ -271,12 +268,35 @@ def open_parts(settings: Settings) -> Parts:
     )
 
 
+def _owners(database: Database, records: KeyRecords) -> tuple[AccountRepository, MemberRepository]:
+    """What keeps accounts, and the people in them."""
+    accounts = AccountRepository(
+        database, now_ms=now_ms, random_hex=secrets.token_hex, on_created=records.record_account
+    )
+    members = MemberRepository(
+        database,
+        hasher=PasswordHasher(),
+        now_ms=now_ms,
+        random_hex=secrets.token_hex,
+        on_created=records.record_member,
+    )
+    return accounts, members
+
+
+def _prove(scanner: Scanner, keyring: Keyring, vault: Vault, metrics: Metrics) -> None:
+    """Say so loudly when values of keys are not found."""
+    is_proven = is_redaction_proven(keyring, scanner, vault, secrets.token_hex)
+    metrics.redaction_proven.set(is_proven)
+    if not is_proven:
+        log.error("leaks.canary_missed", effect="values of keys may be kept in lines")
+
+
 def _leaks(
-    database: Database, keyring: Keyring, keys: Keys, policies: Policies, *, records: KeyRecords, metrics: Metrics
+    database: Database, scanner: Scanner, keys: Keys, policies: Policies, *, records: KeyRecords, metrics: Metrics
 ) -> Leaks:
     return Leaks(
         database,
-        Scanner(keyring.find_holders),
+        scanner,
         keys,
         policies,
         record=records.record_leak,

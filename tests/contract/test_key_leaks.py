@@ -103,6 +103,30 @@ def test_values_beside_the_lines_are_redacted_whole(tester):
     assert [leak["count"] for leak in leaks_of(tester, sender_id)] == [4]
 
 
+def test_what_is_kept_of_a_sender_holds_no_value(tester):
+    """The host and the program of a request are kept as its user, also across the place where they are cut."""
+    (sender_id,) = key_ids(tester)
+    key, agent = tester.ingestion_key, "a" * 180
+    assert tester.send({"lines": []}, query=f"hostname={key}", **{"user-agent": f"{agent} {key}"}).status_code == 200
+    (user,) = tester.get(f"/api/keys/{sender_id}/usage").json()["users"]
+    assert (user["host"], user["agent"]) == ("[redacted secret]", f"{agent} [redacted secret]"[:200])
+
+
+def test_an_audit_event_holds_no_value(tester):
+    (reader_id,) = key_ids(tester, KeyKind.SERVICE)
+    key = tester.service_key
+    headers = {"servicekey": key, "user-agent": f"terraform {key}"}
+    body = {"name": f"made with {key}"[:40], "note": f"made with {key}", "labels": {"by": key}}
+    assert tester.client.patch(f"/api/keys/{reader_id}", json=body, headers=headers).status_code == 200
+    (event,) = events_of(tester, reader_id, "key.changed")
+    assert event["after"]["note"] == "made with [redacted secret]"
+    assert key not in json.dumps(event)
+
+
+def test_the_start_proves_that_values_are_redacted(tester):
+    assert "logboom_redaction_proven 1.0" in tester.client.get("/metrics").text
+
+
 def test_the_owner_of_the_lines_does_not_learn_whose_a_value_is(make_tester):
     sender, owner = make_tester(), make_tester()
     (reader_id,) = key_ids(owner, KeyKind.SERVICE)

@@ -1,9 +1,9 @@
 """What the audit log knows of one thing that happened. It never knows a key value."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from logboom.limits import AUDIT_PAGE_MAX
 
@@ -112,6 +112,12 @@ class AuditEvent:
         _check_members(self.before)
         _check_members(self.after)
 
+    def with_texts(self, keep: Callable[[str], str]) -> "AuditEvent":
+        """The same with what *keep* leaves of what people and programs wrote."""
+        before, after = (content and _with_texts(content, keep) for content in (self.before, self.after))
+        actor = replace(self.actor, name=keep(self.actor.name))
+        return replace(self, actor=actor, user_agent=keep(self.user_agent), before=before, after=after)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRow:
@@ -136,6 +142,14 @@ class EventFilter:
     after_seq: int | None = None
     oldest_first: bool = False
     limit: int = AUDIT_PAGE_MAX
+
+
+def _with_texts(content: Any, keep: Callable[[str], str]) -> Any:
+    if isinstance(content, str):
+        return keep(content)
+    if isinstance(content, Mapping):
+        return {member: _with_texts(inner, keep) for member, inner in content.items()}
+    return [_with_texts(inner, keep) for inner in content] if isinstance(content, Sequence) else content
 
 
 def _check_members(content: object) -> None:

@@ -35,8 +35,8 @@ def _tell_nobody(_row: AuditRow) -> None:
 class AuditLog:
     """The methods wait for the database: call them from a thread.
 
-    *sign* is HMAC-SHA256 under the audit key. *listener* is told of every row after its commit; what it fails with is
-    logged and changes nothing.
+    *sign* is HMAC-SHA256 under the audit key. *keep* gives what may be kept of a text that somebody else chose.
+    *listener* is told of every row after its commit; what it fails with is logged and changes nothing.
     """
 
     def __init__(
@@ -46,11 +46,13 @@ class AuditLog:
         now_ms: Callable[[], int],
         *,
         listener: Callable[[AuditRow], None] = _tell_nobody,
+        keep: Callable[[str], str] = str,
     ) -> None:
         self._engine = engine
         self._chain = Chain(sign)
         self._now_ms = now_ms
         self._listener = listener
+        self._keep = keep
         self._newest = START  # what this process has written itself; the database must not fall behind it
 
     def begin(self) -> None:
@@ -80,7 +82,7 @@ class AuditLog:
         head = self._lock_head(connection)
         rows: list[dict[str, Any]] = []
         for event in events:
-            columns = columns_of(head.seq + 1, event)
+            columns = columns_of(head.seq + 1, event.with_texts(self._keep))
             head = Head(seq=head.seq + 1, hash=self._chain.link(head.hash, columns))
             rows.append(columns | {"hash": head.hash})
         if rows:

@@ -7,8 +7,10 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
-from typing import Annotated
+from types import TracebackType
+from typing import IO, Annotated
 
 import structlog
 import uvicorn
@@ -17,6 +19,7 @@ from structlog.typing import Processor
 
 from logboom.bootstrap import FirstStart
 from logboom.errors import ListenAddressTaken, LogboomError, SettingsInvalid
+from logboom.keys.messages import MessageRedactor
 from logboom.settings import Settings
 
 # Node agents keep a connection for 60 s, hyper for 90 s, the CloudWatch function for 300 s. clients.md 1.13
@@ -46,12 +49,13 @@ def serve(settings: Annotated[Settings, Parameter(name="*")] | None = None) -> N
 def run(settings: Settings) -> None:
     """Open, serve, close. Raises StartError."""
     os.umask(0o077)  # whatever the server writes is its own
-    configure_log(settings.log_level)
+    redactor = configure_log(settings.log_level)
     allow_connections()
     listener = listen(settings)
     from logboom.server import make_server, open_parts  # the engine takes a second to import; bad settings need not
 
     parts = open_parts(settings)
+    redactor.scanner = parts.leaks.scanner
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     if parts.first_start:
         sys.stdout.write(first_start_text(parts.first_start, address))
@@ -127,11 +131,18 @@ Send a first line, and find it again:
 
 
 class Messages(io.TextIOWrapper):
-    """Standard error. A full disk or a closed pipe behind it loses messages, never the thread that says them."""
+    """Standard error, and the one way to it: nothing passes that may be a credential.
+
+    A full disk or a closed pipe behind it loses messages, never the thread that says them.
+    """
+
+    def __init__(self, stream: IO[bytes], redactor: MessageRedactor) -> None:
+        super().__init__(stream, encoding="utf-8", errors="replace", line_buffering=True)
+        self._redactor = redactor
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):
-            super().write(text)
+            super().write(self._redactor.redact(text))
         return len(text)
 
     def flush(self) -> None:
@@ -139,12 +150,20 @@ class Messages(io.TextIOWrapper):
             super().flush()
 
 
-def configure_log(level: str) -> None:
-    """Our messages and those of libraries as JSON on standard error, one a row. Raises SettingsInvalid."""
+def configure_log(level: str) -> MessageRedactor:
+    """Our messages, those of libraries and those of crashes as JSON on standard error, one a row.
+
+    Returns what makes them safe to show; it can do more once it is given a scanner. Raises SettingsInvalid.
+    """
     if level not in LEVELS:
         raise SettingsInvalid(f"LOGBOOM_LOG_LEVEL must be one of {', '.join(LEVELS)}.")
     number = logging.getLevelNamesMapping()[level.upper()]
-    messages = Messages(sys.stderr.buffer, encoding="utf-8", errors="replace", line_buffering=True)
+    redactor = MessageRedactor()
+    messages = Messages(sys.stderr.buffer, redactor)
+    sys.stderr = messages  # for whatever writes there without asking for a log
+    sys.excepthook = _log_crash
+    threading.excepthook = _log_thread_crash
+    sys.unraisablehook = _log_unraisable
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -168,3 +187,18 @@ def configure_log(level: str) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[of_libraries], force=True)
+    logging.captureWarnings(capture=True)
+    return redactor
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    log.critical("server.crashed", exc_info=(kind, error, trace))
+
+
+def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    name = crash.thread.name if crash.thread else None
+    log.critical("thread.crashed", thread=name, exc_info=(crash.exc_type, crash.exc_value, crash.exc_traceback))
+
+
+def _log_unraisable(crash: "sys.UnraisableHookArgs") -> None:
+    log.error("error.ignored", where=crash.err_msg, exc_info=(crash.exc_type, crash.exc_value, crash.exc_traceback))

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from logboom.keys.change import Actor, ActorKind
 from logboom.keys.key import Caller
 
-USER_AGENT_CHARACTERS_MAX = 200
+USER_AGENT_CHARACTERS_MAX = 400  # more than is kept: a key value across that cut must still be found
 
 
 def address_of(request: Request) -> str:

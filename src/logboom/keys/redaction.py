@@ -84,6 +84,13 @@ class Redactor:
         return redacted
 
 
+def hide_values(scanner: Scanner, text: str) -> str:
+    """A text that a request brings and that is kept beside the lines, without the values in it."""
+    written = text.encode("utf-8", errors="replace")
+    found = scanner.find(written)
+    return _spliced(written, [(seen.start, seen.end, FOREIGN_MARK) for seen in found]).decode() if found else text
+
+
 def redact_message(scanner: Scanner, text: str) -> str:
     """A message of our own, for the operator, without the values in it."""
     written = text.encode("utf-8", errors="replace")

@@ -109,14 +109,17 @@ def _candidates(text: bytes) -> set[bytes]:
 def _hex_values(text: bytes) -> list[bytes]:
     # The loop below runs for every trace id of every line. It is written for speed: it has no function call of its own.
     mask = (text + b".").translate(HEX_MASK)
-    find, values = mask.find, []
+    values: list[bytes] = []
+    find, add = mask.find, values.append
     start = find(HEX_RUN)
     while start >= 0:
         end = start + HEX_DIGITS
         if mask[end] != NO_DIGIT:
             end = find(b".", end)
-        if end - start <= HEX_RUN_MAX:
-            values.append(text[end - HEX_DIGITS : end])
+            if end - start > HEX_RUN_MAX:
+                start = find(HEX_RUN, end)
+                continue
+        add(text[end - HEX_DIGITS : end])
         start = find(HEX_RUN, end)
     return values
 

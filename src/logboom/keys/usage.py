@@ -11,9 +11,14 @@ from itertools import islice
 from threading import Lock
 from typing import Final, NamedTuple
 
+from logboom.database.tables import AUDIT_NAME_CHARACTERS_MAX, USER_AGENT_CHARACTERS_MAX
+
 HOUR_MS: Final = 3_600_000
 USES_MAX: Final = 20_000  # distinct users between two writes; about 10 MB
 KNOWN_USERS_MAX: Final = 20_000  # who counts as new beyond that is written a few seconds early, and nothing else
+# How much of a sender's texts is counted by. It is more than is kept: a key value across the cut must be found before.
+AGENT_READ_MAX: Final = 2 * USER_AGENT_CHARACTERS_MAX
+HOST_READ_MAX: Final = 2 * AUDIT_NAME_CHARACTERS_MAX
 HOURS_KEPT_MAX: Final = 100_000  # of counts that could not be written yet
 
 # The members of `User`, then the beginning of the hour. A plain tuple costs a tenth of a named one.
@@ -86,6 +91,15 @@ class Counts:
         for user, seen in other.users.items():
             users[user] = users[user].plus(seen) if user in users else seen
         return Counts(hours, users)
+
+    def with_texts(self, keep: Callable[[str], str]) -> "Counts":
+        """The same with what *keep* leaves of programs and hosts, which senders choose."""
+        users: dict[User, UserCount] = {}
+        for user, seen in self.users.items():
+            agent, host = keep(user.agent)[:USER_AGENT_CHARACTERS_MAX], keep(user.host)[:AUDIT_NAME_CHARACTERS_MAX]
+            kept = user._replace(agent=agent, host=host)
+            users[kept] = users[kept].plus(seen) if kept in users else seen
+        return Counts(self.hours, users)
 
     def newest(self, *, hours_max: int = HOURS_KEPT_MAX, users_max: int = USES_MAX) -> "Counts":
         """The same within bounds; what is oldest is left out."""

@@ -25,7 +25,8 @@ NEWS_WAIT_S: Final = 0.5  # how long news wait for others
 class UsageFlush:
     """Takes from the counters and gives to the repository. *random* gives a number from 0 to 1.
 
-    *on_written* is told of every attempt that had something to write, and whether it could.
+    *keep* gives what may be kept of a text that a sender chose. *on_written* is told of every attempt that had
+    something to write, and whether it could.
     """
 
     def __init__(
@@ -33,11 +34,12 @@ class UsageFlush:
         repository: UsageRepository,
         *,
         random: Callable[[], float],
+        keep: Callable[[str], str] = str,
         on_written: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.counters = Counters(on_new=self._wake)
         self.recent = Recent()
-        self._repository, self._random, self._on_written = repository, random, on_written
+        self._repository, self._random, self._keep, self._on_written = repository, random, keep, on_written
         self._left = Counts()  # what could not be written
         self._writing = threading.Lock()
         self._news = threading.Event()
@@ -57,7 +59,7 @@ class UsageFlush:
     def flush(self) -> None:
         """Write what was counted until now. Raises Unavailable, and keeps it then."""
         with self._writing:
-            taken = self.counters.take()
+            taken = self.counters.take().with_texts(self._keep)
             self.recent.add(taken.users)
             counts = self._left.plus(taken)
             if not counts:

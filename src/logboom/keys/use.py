@@ -7,10 +7,9 @@ from typing import Final
 from sqlalchemy import Engine
 from starlette.requests import Request
 
-from logboom.database.tables import AUDIT_NAME_CHARACTERS_MAX, USER_AGENT_CHARACTERS_MAX
 from logboom.keys.credentials import Carrier
 from logboom.keys.key import Caller, KeyKind
-from logboom.keys.usage import HOUR_MS, Counters, Use
+from logboom.keys.usage import AGENT_READ_MAX, HOST_READ_MAX, HOUR_MS, Counters, Use
 from logboom.keys.usage_flush import UsageFlush
 from logboom.keys.usage_repository import UsageRepository
 from logboom.keys.verdict import Refused
@@ -58,14 +57,14 @@ class UseListener:
         # Straight from the list: a look-up by name costs five times as much.
         for name, text in scope["headers"]:
             if name == b"user-agent":
-                agent = text.decode("latin-1")[:USER_AGENT_CHARACTERS_MAX]
+                agent = text.decode("latin-1")[:AGENT_READ_MAX]
                 break
         return (
             caller.key_id,
             caller.generation,
             client[0] if client else "",
             agent,
-            _stated_host(request, caller) if host is None else host[:AUDIT_NAME_CHARACTERS_MAX],
+            _stated_host(request, caller) if host is None else host[:HOST_READ_MAX],
             str(carrier),
             self._dialects.get(scope.get("route_name", "")) or self._learn_dialect(scope.get("route_name", "")),
             now_ms - now_ms % HOUR_MS,
@@ -86,11 +85,19 @@ class KeyUse:
 
 
 def watch_use(
-    database: Engine, *, now_ms: Callable[[], int], random: Callable[[], float], on_written: Callable[[bool], None]
+    database: Engine,
+    *,
+    now_ms: Callable[[], int],
+    random: Callable[[], float],
+    keep: Callable[[str], str],
+    on_written: Callable[[bool], None],
 ) -> KeyUse:
-    """*random* gives a number from 0 to 1; *on_written* is told of each write, and whether it could be done."""
+    """*random* gives a number from 0 to 1, *keep* what may be kept of a sender's text.
+
+    *on_written* is told of each write, and whether it could be done.
+    """
     repository = UsageRepository(database)
-    flush = UsageFlush(repository, random=random, on_written=on_written)
+    flush = UsageFlush(repository, random=random, keep=keep, on_written=on_written)
     return KeyUse(listener=UseListener(flush.counters, now_ms=now_ms), flush=flush, repository=repository)
 
 
@@ -103,4 +110,4 @@ def _stated_host(request: Request, caller: Caller) -> str:
     """The host of a sender whose body was not read."""
     if caller.kind is not KeyKind.INGESTION:
         return ""
-    return str(request.query_params.get("hostname", ""))[:AUDIT_NAME_CHARACTERS_MAX]
+    return str(request.query_params.get("hostname", ""))[:HOST_READ_MAX]
