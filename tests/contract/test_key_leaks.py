@@ -103,6 +103,29 @@ def test_values_beside_the_lines_are_redacted_whole(tester):
     assert [leak["count"] for leak in leaks_of(tester, sender_id)] == [4]
 
 
+BODIES = {
+    "many lines": lambda key: (
+        b'{"lines":[%s]}' % b",".join([b'{"line":"%s"}' % (b"x" * 60), b'{"line":"%s"}' % key] * 1_000)
+    ),
+    "the agent's names": lambda key: b'{"ls":[{"l":"%s","t":1}],"apikey":"%s"}' % (key, key),
+    "not UTF-8": lambda key: b'{"lines":[{"line":"caf\xe9 %s"}]}' % key,
+    "one object": lambda key: b'{"line":"%s","meta":{"deep":[{"k":"%s"}]}}' % (key, key),
+    "plain text": lambda key: b"GET /?apikey=%s HTTP/1.1" % key,
+    "no object": lambda key: b'{"lines":["%s"]}' % key,
+}
+
+
+@pytest.mark.parametrize("make_body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("path", ["/logs/ingest", "/logs/agent"])
+def test_values_are_redacted_in_every_body_that_is_accepted(tester, make_body, path):
+    body = make_body(tester.ingestion_key.encode())
+    headers = {"apikey": tester.ingestion_key, "content-type": "text/plain"}
+    assert tester.client.post(f"{path}?hostname=h", content=body, headers=headers).status_code == 200
+    lines = tester.lines(2_000 if len(body) > 50_000 else 1, size=5_000)
+    assert tester.ingestion_key not in json.dumps(lines)
+    assert "[redacted key " in json.dumps(lines)
+
+
 def test_what_is_kept_of_a_sender_holds_no_value(tester):
     """The host and the program of a request are kept as its user, also across the place where they are cut."""
     (sender_id,) = key_ids(tester)

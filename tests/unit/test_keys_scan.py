@@ -3,11 +3,11 @@
 import json
 import random
 import secrets
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_forms import FORMS, HEX_FORMS, b64, percent, raw_unicode
 
 from logboom.keys.formats import mint_value
 from logboom.keys.key import Caller, KeyFormat, KeyKind
@@ -16,6 +16,7 @@ from logboom.keys.redaction import FOREIGN_MARK, Redactor, Source, redact_messag
 from logboom.keys.scan import Scanner
 from logboom.keys.vault import Vault
 from logboom.keys.verdict import Standing
+from written_forms import FORMS, HEX_FORMS, b64, percent, raw_unicode
 
 CLASSIC = mint_value(KeyKind.INGESTION, KeyFormat.CLASSIC, secrets.token_hex)
 NATIVE = mint_value(KeyKind.SERVICE, KeyFormat.NATIVE, secrets.token_hex)
@@ -212,6 +213,26 @@ def test_texts_beside_the_lines():
 
 def test_messages_of_the_server_name_the_key():
     assert redact_message(DOOR.scanner, f"failed: {FOREIGN}") == f"failed: {mark(FOREIGN)}"
+
+
+HOSTILE = {
+    "backslashes": rb"\u0061" + b"\\\\" * 1_000_000,
+    "percent signs of percent signs": b"%61%" + b"25" * 1_000_000,
+    "Basic and blanks": b"Basic " * 300_000,
+    "Basic and backslashes": b"Basic" + b"\\\\" * 1_000_000,
+    "escapes": b"%61" * 600_000,
+    "a run of digits": b"a" * 2_000_000,
+    "beginnings of native values": b"lbi_" * 500_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_takes_long(text):
+    """Seconds would mean that time grows with the square of the length: these would take hours."""
+    lines = b'[{"line":"%s"}]' % text
+    began = time.thread_time()
+    assert DOOR.redact(lines) is lines
+    assert time.thread_time() - began < 10
 
 
 def test_a_text_full_of_escapes_is_looked_at_in_parts():
