@@ -59,6 +59,10 @@ CONNECTIONS_MAX: Final = 10_000
 CONNECTIONS_REFUSED_MAX: Final = 1_000
 # What is read on of a refused body so that the sender can see the answer instead of a reset connection.
 REFUSED_BODY_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
+# Refusals of unknown keys: so many a second after a burst, all senders together; the others wait, but not for ever.
+UNKNOWN_KEYS_PER_S: Final = 200
+UNKNOWN_KEYS_BURST: Final = 200
+UNKNOWN_KEY_WAIT_S_MAX: Final = 2
 BATCH_LINES_MAX: Final = 1 << 21  # positions in a batch are 21 bits of the line id
 QUERY_CHARACTERS_MAX: Final = 20_000
 QUERY_DEPTH_MAX: Final = 50  # nested groups; deeper ones would exhaust the parser's stack

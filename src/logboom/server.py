@@ -66,6 +66,7 @@ from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.keys.scan import Scanner
 from logboom.keys.scopes import Scope
+from logboom.keys.slowdown import Slowdown
 from logboom.keys.usage_routes import UsageRoutes
 from logboom.keys.use import KeyUse, UseListener, watch_use
 from logboom.keys.vault import Vault
@@ -333,7 +334,8 @@ def _gate(keyring: Keyring, feed: Feed, use: UseListener, records: KeyRecords, m
         records.note_refused(request, refused, carrier)
         metrics.count_refusal(refused)
 
-    return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused)
+    on_unknown = Slowdown(monotonic_s=time.monotonic).wait_for_turn
+    return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused, on_unknown=on_unknown)
 
 
 def _keeper(due: Due, use: KeyUse, records: KeyRecords) -> Keeper:

@@ -5,7 +5,7 @@ it may know. Several carriers are fine as long as they agree; two different valu
 counts.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.requests import Request
 
@@ -21,17 +21,22 @@ WRONG_DOOR = "This is a service key. Send lines with an ingestion key."
 
 OnAdmitted = Callable[[Request, Caller, Carrier], None]
 OnRefused = Callable[[Request, Refused, Carrier], None]
+OnUnknown = Callable[[], Awaitable[None]]
 
 
 def _tell_nobody(_request: Request, _found: Caller | Refused, _carrier: Carrier) -> None:
     """What stands where nobody wants to know."""
 
 
+async def _go_on() -> None:
+    """What stands where nobody who shows an unknown key is to wait."""
+
+
 class Gate:
     """Two doors: one for those who send lines, one for those who read and configure.
 
     *on_admitted* is told of each key that opens, *on_refused* when a known one does not, both in the middle of the
-    request: they must not wait for anything.
+    request: they must not wait for anything. *on_unknown* is awaited before an unknown key is refused.
     """
 
     def __init__(
@@ -42,9 +47,10 @@ class Gate:
         now_ms: Callable[[], int],
         on_admitted: OnAdmitted = _tell_nobody,
         on_refused: OnRefused = _tell_nobody,
+        on_unknown: OnUnknown = _go_on,
     ) -> None:
         self._keyring, self._feed, self._now_ms = keyring, feed, now_ms
-        self._on_admitted, self._on_refused = on_admitted, on_refused
+        self._on_admitted, self._on_refused, self._on_unknown = on_admitted, on_refused, on_unknown
 
     async def ingestion_caller(
         self, request: Request, body_key: str | None = None, *, is_first_look: bool = False
@@ -115,6 +121,12 @@ class Gate:
         if len(values) != 1:
             return None
         (value,) = values
+        found = await self._look_up(value)
+        if found is None:
+            await self._on_unknown()
+        return found
+
+    async def _look_up(self, value: str) -> Caller | Refused | None:
         await self._feed.ensure()
         found = self._keyring.authenticate(value, self._now_ms())
         if isinstance(found, Caller) or not is_plausible(value) or (found and found.refusal in FINAL):
