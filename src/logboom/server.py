@@ -5,7 +5,6 @@ Read it top down to see what Logboom is made of. Nothing else builds these parts
 
 import fcntl
 import os
-import random
 import secrets
 import socket
 import threading
@@ -241,7 +240,9 @@ def open_parts(settings: Settings) -> Parts:
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
     _prove(scanner, keyring, vault, metrics)
-    use = watch_use(database, now_ms=now_ms, random=random.random, keep=keep, on_written=metrics.count_usage_write)
+    use = watch_use(
+        database, now_ms=now_ms, random=secrets.SystemRandom().random, keep=keep, on_written=metrics.count_usage_write
+    )
 
     store, spool, mill = _open_lines(settings, metrics)
     # Last of what can fail: its values are told once, and are lost when the start fails after it.
