@@ -1,12 +1,16 @@
 """Builds the audit log of a test on a migrated database, and the events that go into it."""
 
 import hmac
+import threading
 from functools import partial
+
+import pytest
 
 from logboom.audit.event import Action, Actor, ActorKind, AuditEvent, Door, SubjectKind
 from logboom.audit.repository import AuditLog
 from logboom.database.engine import open_database
 from logboom.database.migrate import migrate
+from logboom.records import KeyRecords
 
 AUDIT_KEY = b"a" * 32
 ACCOUNT_ID = "a" * 10
@@ -22,6 +26,11 @@ def open_audit_log(url, *, audit_key=AUDIT_KEY, now_ms=NOW_MS, **arguments):
     log = AuditLog(engine, partial(sign, audit_key), lambda: now_ms, **arguments)
     log.begin()
     return log
+
+
+def make_records(log, now_ms):
+    """The listeners that write into the *log*, and merge nothing by themselves."""
+    return KeyRecords(log, now_ms=now_ms, now_s=lambda: 0.0, woken=threading.Event(), on_dropped=pytest.fail)
 
 
 def sign(audit_key, message):

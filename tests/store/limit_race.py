@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.context import ForkServerContext
 
-from audit_house import open_audit_log
+from audit_house import make_records, open_audit_log
 from keys_house import open_keys_house
 from sqlalchemy import func, select
 
@@ -19,7 +19,6 @@ from logboom.database.tables import keys
 from logboom.errors import KeyLimitReached, KeyStateConflict, NotFound, Unavailable
 from logboom.keys.change import SYSTEM
 from logboom.keys.key import KeyKind
-from logboom.records import KeyRecords
 
 PROCESSES = 40
 PATIENCE_S = 1_800
@@ -111,7 +110,7 @@ class _Runner:
         self.house = open_keys_house(url, on_change=self._count)
         self.counts: Counter[str] = Counter()
         self.most: dict[KeyKind, int] = {}
-        self._records = KeyRecords(audit, now_ms=self.house.clock)
+        self._records = make_records(audit, self.house.clock)
         self._chance = chance
 
     def run(self, this: Round, attempts: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from audit_house import AUDIT_KEY, NOW_MS, open_audit_log, sign
+from audit_house import AUDIT_KEY, NOW_MS, make_records, open_audit_log, sign
 from keys_house import KeysHouse, open_keys_house
 from sqlalchemy import event, select
 
@@ -24,7 +24,6 @@ from logboom.errors import KeyLimitReached, NotFound
 from logboom.keys.answers import Once
 from logboom.keys.change import SYSTEM
 from logboom.keys.key import Key, KeyKind, KeyState, NewKey
-from logboom.records import KeyRecords
 
 PATIENCE_S = 60
 HOUR_MS = 3_600_000
@@ -187,7 +186,7 @@ CASES = {
 def open_recording_house(url: str) -> KeysHouse:
     """A server that keeps the audit log too, on a database that the `audit` of the test has migrated."""
     log = AuditLog(open_database(url), partial(sign, AUDIT_KEY), lambda: NOW_MS)
-    records = KeyRecords(log, now_ms=lambda: NOW_MS)
+    records = make_records(log, lambda: NOW_MS)
     return open_keys_house(url, on_change=records.record_change, is_migrated=True)
 
 

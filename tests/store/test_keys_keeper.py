@@ -4,6 +4,7 @@ import secrets
 import threading
 
 import pytest
+from audit_house import make_records
 from keys_house import MASTER_SECRET, open_keys_house
 from sqlalchemy import select, text
 
@@ -22,7 +23,6 @@ from logboom.keys.usage import HOUR_MS
 from logboom.keys.usage_flush import UsageFlush
 from logboom.keys.usage_repository import UsageRepository
 from logboom.keys.vault import Vault
-from logboom.records import KeyRecords
 
 SERVERS = 4
 IDLE_MS = 3 * HOUR_MS
@@ -38,7 +38,7 @@ class Server:
         vault = Vault(MASTER_SECRET, random_bytes=secrets.token_bytes)
         self.audit = AuditLog(engine, vault.sign_audit, now_ms)
         self.audit.begin()
-        self.records = KeyRecords(self.audit, now_ms=now_ms)
+        self.records = make_records(self.audit, now_ms)
         self.usage = UsageRepository(engine)
         self.flush = UsageFlush(self.usage, random=lambda: 0.0)
         self.due = Due(self.house.keys, KeyRepository(engine, vault), now_ms=now_ms)

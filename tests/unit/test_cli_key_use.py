@@ -134,6 +134,14 @@ class Terminal:
         return self.text
 
 
+def test_a_key_whose_use_may_not_be_seen_can_be_deleted(wire, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    refused = (403, {"error": "not allowed", "code": "Forbidden", "status": "error"})
+    wire.answers = [(200, KEY), refused, (200, {"message": "gone", "deleted": True})]
+    assert run(["keys", "delete", KEY["id"]]) == 0
+    assert "Who uses it cannot be told" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("typed", "code", "requests"), [("n\n", 130, 2), ("", 130, 2), ("y\n", 0, 3)])
 def test_before_a_deletion_its_impact_is_shown(wire, monkeypatch, capsys, *, typed, code, requests):
     monkeypatch.setattr("sys.stdin", Terminal(typed))

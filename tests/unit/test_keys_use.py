@@ -37,7 +37,7 @@ def request(**members):
 
 
 def seen(counters):
-    counts = counters.take()
+    counts = counters.take().with_texts(str)
     (user,) = counts.users
     return user, counts
 

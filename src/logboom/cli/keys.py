@@ -15,7 +15,7 @@ from logboom.cli.key_output import AsJson, KeyId, parse_scopes, put_json, put_ne
 from logboom.cli.key_policy import add_policy_commands
 from logboom.cli.key_use import add_use_commands, impact_texts
 from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say
-from logboom.client import Key, KeyImpact, KeyKind, LogboomClient
+from logboom.client import Key, KeyKind, LogboomClient, ServerRefused
 
 Reveal = Annotated[bool, Parameter(help="Show key values in full.")]
 
@@ -129,7 +129,7 @@ def delete_key(
         raise UsageError("Nobody is here to confirm. Say --yes to delete the key without being asked.")
     with connection.connect_to_ask() as client:
         key = client.get_key(key_id)
-        if not yes and not _confirmed(key, client.get_impact(key_id)):
+        if not yes and not _confirmed(key, _impact_texts(client, key_id)):
             say("Nothing was deleted.")
             return INTERRUPTED
         deleted = client.delete_key(key_id, children=children)
@@ -141,8 +141,15 @@ def delete_key(
     return 0
 
 
-def _confirmed(key: Key, impact: KeyImpact) -> bool:
-    for text in impact_texts(impact):
+def _impact_texts(client: LogboomClient, key_id: str) -> list[str]:
+    try:
+        return impact_texts(client.get_impact(key_id))
+    except ServerRefused:  # whoever may delete a key need not be allowed to see its use
+        return ["Who uses it cannot be told: this service key may not read the use of keys."]
+
+
+def _confirmed(key: Key, impact: list[str]) -> bool:
+    for text in impact:
         say(text)
     question = f"Delete the {key.type} key {key.name!r} ({key.masked})? Whoever uses it is refused from then on. [y/N] "
     ask(question)

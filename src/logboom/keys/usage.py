@@ -118,7 +118,7 @@ class Counters:
         self._on_new, self._uses_max = on_new, uses_max
         self._lock = Lock()
         self._rows: dict[Use, list[int]] = {}
-        self._known: dict[tuple[object, ...], None] = {}
+        self._known: dict[int, None] = {}  # hashes of users, as the texts that senders chose are not kept for long
 
     def opened(self, use: Use, now_ms: int) -> None:
         """A request that the key opened the door to."""
@@ -148,7 +148,7 @@ class Counters:
         return _counts_of(rows.items())
 
     def _begin(self, use: Use, now_ms: int) -> list[int]:
-        user = use[:-1]
+        user = hash(use[:-1])
         if user not in self._known:
             self._on_new()
         self._known.pop(user, None)
