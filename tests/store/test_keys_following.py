@@ -164,3 +164,24 @@ def test_a_probe_tells_every_commit_of_another_connection(tmp_path):
     assert len(set(marks)) == 11
     watch.close()
     engine.dispose()
+
+
+def test_a_paused_server_does_not_keep_others_from_revoking(postgresql_url, request):
+    """It holds the row that numbers changes; PostgreSQL ends its transaction, and the revocation goes on."""
+    house, paused = open_keys_house(postgresql_url), open_keys_house(postgresql_url)
+    house.keys.load()
+    account_id = house.accounts.create().id
+    key = house.keys.create(account_id, KeyKind.INGESTION)
+    with pytest.raises(Unavailable):
+        number_late(paused, key, meanwhile=lambda: house.keys.delete(account_id, key.id))
+    assert house.refusal(key.value) == "DELETED"
+    for each in (house, paused):
+        each.engine.dispose()
+
+
+def number_late(house, key, *, meanwhile):
+    """A change that is numbered, and then goes on only after something else has happened."""
+    with house.keys._repository.writing() as connection:
+        house.keys._repository.number_change(connection, key)
+        meanwhile()
+        house.keys._repository.number_change(connection, key)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from logboom.errors import SettingsInvalid, Unavailable
@@ -38,6 +38,8 @@ POSTGRESQL_REACHED = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 8_000,
+    # A server that was paused in the middle of a transaction must not keep all others from revoking keys.
+    "options": "-c idle_in_transaction_session_timeout=10s",
 }
 
 
@@ -86,6 +88,10 @@ def _trouble_is_ours() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolExhausted) as cause:
+        raise Unavailable from cause
+    except InternalError as cause:  # how the driver names the end of a session by one of the database's timeouts
+        if not cause.connection_invalidated:
+            raise
         raise Unavailable from cause
 
 
