@@ -22,6 +22,8 @@
     |   +-- TooManyRequests       429, never for senders: some throw their lines away on it
     +-- Unavailable               504, our trouble: senders keep their lines
     |   +-- KeyHeld               504, on purpose: senders keep their lines
+    |   +-- SecretOutdated        504, while this server's master secret lacks a version
+    +-- RotationRefused           a command about secrets cannot do that now; printed, exit code 1
     +-- StartError                the server cannot start; printed, exit code 1
         +-- SettingsInvalid
         +-- ListenAddressTaken
@@ -30,6 +32,7 @@
         +-- LineStoreBroken
         +-- MasterSecretMissing
         +-- MasterSecretWrong
+        +-- MasterSecretOutdated
         +-- MasterSecretExposed
 
 A class's docstring is its public message; `code` is stable. The public text never holds the text of another
@@ -225,6 +228,16 @@ class KeyHeld(Unavailable):
         self.retry_after_s = retry_after_s
 
 
+class SecretOutdated(Unavailable):
+    """The server cannot check keys right now. Please retry."""
+
+
+class RotationRefused(LogboomError):
+    """The secrets cannot be rotated right now."""
+
+    code = "RotationRefused"
+
+
 class StartError(LogboomError):
     """The server cannot start."""
 
@@ -257,6 +270,10 @@ class MasterSecretMissing(StartError):
 
 class MasterSecretWrong(StartError):
     """The master secret is not the one that this database was made with."""
+
+
+class MasterSecretOutdated(StartError):
+    """The master secret lacks a version that the database needs."""
 
 
 class MasterSecretExposed(StartError):

@@ -88,3 +88,6 @@ EXPORT_V2_PAGE_LINES_MAX: Final = 10_000
 # A page is built in memory, several at a time; it ends early rather than exceed this by more than a line.
 EXPORT_V2_PAGE_BYTES_MAX: Final = 32 * 1024 * 1024
 SEARCH_WAIT_S: Final = 20  # for a place among the searches that run; clients give up after 30 s
+
+# -- secrets of the installation: NIST SP 800-57 part 1, 5.3.6 asks for a period for each ------------------------------
+CRYPTOPERIOD_DAYS: Final = 365

@@ -218,7 +218,7 @@ def _event(
         account_id=account_id,
         action=action,
         actor=Actor(kind=ActorKind(actor.kind.value), id=actor.key_id),
-        door=_door_of_request(),
+        door=Door.CLI if actor.kind is KeyActorKind.CLI else _door_of_request(),
         subject_kind=subject_kind,
         subject_id=subject_id,
         at_ms=at_ms,

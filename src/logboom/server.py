@@ -61,7 +61,9 @@ from logboom.keys.native_routes import NativeKeyRoutes
 from logboom.keys.policies import Policies
 from logboom.keys.policy_routes import PolicyRoutes
 from logboom.keys.redaction import hide_values
+from logboom.keys.redigest import Offers, Redigester
 from logboom.keys.repository import KeyRepository
+from logboom.keys.rotation import Rotation
 from logboom.keys.routes import KeyRoutes
 from logboom.keys.scan import Scanner
 from logboom.keys.scopes import Scope
@@ -98,6 +100,7 @@ class Parts:
     keys: Keys
     policies: Policies
     following: Following
+    redigester: Redigester
     gate: Gate
     use: KeyUse
     keeper: Keeper
@@ -116,6 +119,7 @@ class Parts:
     def start(self) -> None:
         """Begin what runs beside the requests."""
         self.following.start()
+        self.redigester.start()
         self.use.flush.start()
         self.keeper.start()
         self.leaks.start()
@@ -124,6 +128,7 @@ class Parts:
 
     def close(self) -> None:
         """Stop the mill after its round, sync the spool, close the files."""
+        self.redigester.stop()
         self.following.stop()
         self.keeper.stop()
         self.use.flush.stop()
@@ -214,7 +219,8 @@ def open_parts(settings: Settings) -> Parts:
         database, folder=settings.data_dir, given=settings.master_secret, random_bytes=secrets.token_bytes
     )
     clerk_woken = threading.Event()
-    keyring = Keyring(vault)
+    offers = Offers()
+    keyring = Keyring(vault, offers.put)
     scanner = Scanner(keyring.find_holders)
     keep = partial(hide_values, scanner)
     audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: clerk_woken.set(), keep=keep)
@@ -258,6 +264,7 @@ def open_parts(settings: Settings) -> Parts:
         keys=keys,
         policies=policies,
         following=following,
+        redigester=Redigester(offers, Rotation(repository, vault), following.nodes),
         gate=_gate(keyring, following.feed, use.listener, records, metrics),
         use=use,
         keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),

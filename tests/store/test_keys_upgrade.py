@@ -32,16 +32,18 @@ def first_release_url(database_url):
     """A database as the first release left it, with its keys."""
     engine = open_database(database_url)
     vault = Vault(MASTER_SECRET, random_bytes=secrets.token_bytes)
-    wrapped = vault.mint_data_key(ACCOUNT_ID)
+    data_key = vault.mint_data_key(ACCOUNT_ID)
     with writing(engine) as connection:
         command.upgrade(_config(connection), "0001")
         connection.execute(text("INSERT INTO accounts VALUES (:id, 1)"), {"id": ACCOUNT_ID})
-        connection.execute(text("INSERT INTO data_keys VALUES (:id, :wrapped)"), {"id": ACCOUNT_ID, "wrapped": wrapped})
+        connection.execute(
+            text("INSERT INTO data_keys VALUES (:id, :wrapped)"), {"id": ACCOUNT_ID, "wrapped": data_key.wrapped}
+        )
         for number, key_id, kind, slot, name, value, deleted_ms in KEYS:
             place = Place(account_id=ACCOUNT_ID, key_id=key_id, generation=1, kind=KeyKind(kind))
             row = {"number": number, "id": key_id, "account_id": ACCOUNT_ID, "kind": kind, "slot": slot, "name": name}
             row |= {"created_ms": 1_690_000_000_000 + number, "deleted_ms": deleted_ms}
-            sealed = None if deleted_ms else vault.seal(value, data_key=wrapped, place=place)
+            sealed = None if deleted_ms else vault.seal(value, data_key=data_key, place=place)
             connection.execute(INSERT_KEY, row | {"digest": vault.digest(value), "sealed": sealed})
     engine.dispose()
     return database_url

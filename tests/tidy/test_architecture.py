@@ -11,7 +11,7 @@ from sources import ROOT, Source, our_sources, python_sources
 
 READS_LINES = re.compile(r"\b(?:FROM|JOIN|UPDATE|DELETE FROM)\s+lines\b")
 BINDS_ACCOUNT = re.compile(r"account_id = \{account_id:String\}|/\*where\*/|\{where\}")
-TOP = ("logboom.server", "logboom.bootstrap", "logboom.cli", "logboom.settings")
+TOP = ("logboom.server", "logboom.custody", "logboom.bootstrap", "logboom.cli", "logboom.settings")
 
 
 def test_imports_point_one_way() -> None:

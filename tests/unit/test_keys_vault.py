@@ -6,14 +6,17 @@ from dataclasses import replace
 import pytest
 
 from logboom.keys.key import KeyKind
-from logboom.keys.vault import Place, SealError, Vault
+from logboom.keys.vault import Place, SealError, Vault, WrappedKey
 
 VALUE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 PLACE = Place(account_id="a" * 10, key_id="b" * 24, generation=1, kind=KeyKind.INGESTION)
 
-RECORDED_DATA_KEY = bytes.fromhex(
-    "000000000000000000000000"
-    "524c87bc5548a0f69d875cafc98c22e0f7a5373531a903640d68b875789490f35ae6e133fa32ca683ff4d8da73f267f5"
+RECORDED_DATA_KEY = WrappedKey(
+    bytes.fromhex(
+        "000000000000000000000000"
+        "524c87bc5548a0f69d875cafc98c22e0f7a5373531a903640d68b875789490f35ae6e133fa32ca683ff4d8da73f267f5"
+    ),
+    kek_version=1,
 )
 RECORDED_SEALED = bytes.fromhex(
     "000000000000000000000000"

@@ -38,6 +38,9 @@ class Action(StrEnum):
     KEY_REFUSED = "key.refused"  # a key that works was used for what it may not do
     KEY_USED_AFTER_END = "key.used_after_end"
     KEY_LEAKED = "key.leaked"  # our own value was found in a line
+    PEPPER_ROTATED = "secrets.pepper_rotated"  # a rotation began: what is new uses the new version
+    KEK_ROTATED = "secrets.kek_rotated"
+    SECRETS_FINISHED = "secrets.finished"  # older versions were given up
 
 
 class ActorKind(StrEnum):

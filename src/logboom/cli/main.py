@@ -41,6 +41,12 @@ The first start creates an account with its owner, an ingestion key and a servic
 
 SECRETS: Final = tuple(name for name, knob in Settings.__dataclass_fields__.items() if not knob.repr)
 SECRET_FLAGS: Final = frozenset(f"--{name.replace('_', '-')}" for name in SECRETS)
+SECRETS_HELP: Final = {
+    "show": "Show the versions of pepper and KEK, since when each is there, and how many rows need it. Never a secret.",
+    "rotate-pepper": "Digest every key value under a new pepper, while servers go on; it can be cut off and run again.",
+    "rotate-kek": "Wrap every data key under a new key-encryption key, while servers go on; it can be run again.",
+    "finish": "Give up the older versions, once nothing needs them any more.",
+}
 SERVE_EPILOGUE: Final = f"""\
 As variables only, since a flag shows in the list of processes:
 {", ".join(f"LOGBOOM_{name.upper()}" for name in SECRETS)}.
@@ -72,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def refuse_secrets(arguments: Sequence[str]) -> None:
     """Raises UsageError for a setting that is a secret and stands among the arguments, where `ps` shows it."""
-    if "serve" not in arguments[:1]:
+    if arguments[:1] not in (["serve"], ["secrets"]):
         return
     for argument in arguments[1:]:
         flag = argument.partition("=")[0]
@@ -121,10 +127,21 @@ def build_app() -> App:
         config=Env("LOGBOOM_", command=False),  # every setting is also a variable: --data-dir is LOGBOOM_DATA_DIR
     )
     app.command(build_keys_app())
+    app.command(build_secrets_app())
     app.command(build_audit_app())
     app.command(send, help_epilogue="Example: tail -f app.log | logboom send - --app web --tag prod")
     app.command(search, help_epilogue="Example: logboom search 'level:error timeout' --from 2h --app web")
     app.command(export, help_epilogue="Example: logboom export --from 1d --query level:error --output errors.jsonl")
+    return app
+
+
+def build_secrets_app() -> App:
+    """What the operator does at the server's machine; imported only when it runs, as it needs all of the server."""
+    app = App(name="secrets", help="See and replace the secrets of an installation, at its machine.")
+    for name, text in SECRETS_HELP.items():
+        function = f"logboom.cli.secrets:{name.replace('-', '_')}"
+        example = f"Example: logboom secrets {name} --data-dir /var/lib/logboom"
+        app.command(function, name=name, help=text, help_epilogue=example)
     return app
 
 

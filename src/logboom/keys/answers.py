@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select
 from logboom.database.tables import remembered_answers
 from logboom.errors import Detail, ValidationFailed
 from logboom.keys.key import Key
-from logboom.keys.vault import Vault
+from logboom.keys.vault import Vault, WrappedKey
 from logboom.limits import ANSWER_REMEMBERED_MS
 
 
@@ -41,7 +41,7 @@ class Answers:
         self._vault = vault
         self._now_ms = now_ms
 
-    def find(self, connection: Connection, account_id: str, once: Once, wrapped: bytes) -> Key | None:
+    def find(self, connection: Connection, account_id: str, once: Once, data_key: WrappedKey) -> Key | None:
         """What was answered to the same request. Raises ValidationFailed when the name was used for another one."""
         is_same = (
             remembered_answers.c.account_id == account_id,
@@ -55,17 +55,17 @@ class Answers:
             message = '"Idempotency-Key" was used for another request'
             raise ValidationFailed(Detail(message=message, key="Idempotency-Key"))
         answer = self._vault.open_answer(
-            row.sealed, data_key=wrapped, account_id=account_id, name_digest=once.name_digest
+            row.sealed, data_key=data_key, account_id=account_id, name_digest=once.name_digest
         )
         return msgspec.json.decode(answer, type=Key)
 
-    def keep(self, connection: Connection, key: Key, once: Once, wrapped: bytes) -> None:
+    def keep(self, connection: Connection, key: Key, once: Once, data_key: WrappedKey) -> None:
         """Remember *key* as the answer. Raises IntegrityError when the same request was answered meanwhile."""
         now_ms = self._now_ms()
         forgotten = remembered_answers.c.created_ms <= now_ms - ANSWER_REMEMBERED_MS
         connection.execute(delete(remembered_answers).where(forgotten))
         sealed = self._vault.seal_answer(
-            msgspec.json.encode(key), data_key=wrapped, account_id=key.account_id, name_digest=once.name_digest
+            msgspec.json.encode(key), data_key=data_key, account_id=key.account_id, name_digest=once.name_digest
         )
         columns = {"account_id": key.account_id, "name_digest": once.name_digest, "created_ms": now_ms}
         connection.execute(

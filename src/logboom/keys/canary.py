@@ -20,7 +20,8 @@ CALLER: Final = Caller(account_id="", key_id=KEY_ID, kind=KeyKind.INGESTION)
 def is_redaction_proven(keyring: Keyring, scanner: Scanner, vault: Vault, random_hex: Callable[[int], str]) -> bool:
     """Whether made-up values of each format are redacted in a few forms. Call it before anybody is let in."""
     values = [mint_value(KeyKind.INGESTION, shape, random_hex) for shape in KeyFormat]
-    standing = Standing(caller=CALLER, state=KeyState.DISABLED)  # it opens nothing even now
+    # It opens nothing even now.
+    standing = Standing(caller=CALLER, state=KeyState.DISABLED, pepper_version=vault.pepper_version)
     keyring.put(KEY_ID, {vault.digest(value): standing for value in values}, 0)
     try:
         redactor = Redactor(scanner, lambda _caller, _source: None)

@@ -31,6 +31,7 @@ class ActorKind(StrEnum):
     FIRST_START = "first_start"
     SERVICE_KEY = "service_key"
     HOLDER = "holder"  # anybody who holds a key's value
+    CLI = "cli"  # the operator, at the machine of the server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Actor:
 
 SYSTEM = Actor(kind=ActorKind.SYSTEM)
 FIRST_START = Actor(kind=ActorKind.FIRST_START)
+CLI = Actor(kind=ActorKind.CLI)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from logboom.keys.change import KeyAction
 from logboom.keys.expiry import WARNED_BEFORE_MS, due_warning
 from logboom.keys.key import Key
 from logboom.keys.keys import Keys
-from logboom.keys.repository import RETIRING, KeyRepository, Overlap
+from logboom.keys.repository import KeyRepository, Overlap
+from logboom.keys.rows import RETIRING
 
 
 class Due:

@@ -9,7 +9,15 @@ from collections.abc import Awaitable, Callable, Collection
 
 from starlette.requests import Request
 
-from logboom.errors import KeyRefused, LogboomError, MissingCredentials, NotAuthorized, ScopeMissing, WrongKeyKind
+from logboom.errors import (
+    KeyRefused,
+    LogboomError,
+    MissingCredentials,
+    NotAuthorized,
+    ScopeMissing,
+    SecretOutdated,
+    WrongKeyKind,
+)
 from logboom.keys.credentials import Carried, Carrier, any_values, ingestion_values, service_values
 from logboom.keys.feed import Feed
 from logboom.keys.key import Caller, KeyKind
@@ -109,7 +117,10 @@ class Gate:
         await self._feed.ensure()
         found = self._keyring.judge(caller, self._now_ms())
         if not isinstance(found, Caller):
-            raise NotAuthorized if found is None else error_of(found, NotAuthorized)
+            if found is None:
+                self._check_sight()
+                raise NotAuthorized
+            raise error_of(found, NotAuthorized)
         if missing := lacking(found.scopes, scopes):
             raise ScopeMissing(*missing)
 
@@ -133,7 +144,15 @@ class Gate:
             return found
         # A refusal makes clients throw lines away, so it is said only when the database has nothing newer to say.
         await self._feed.ensure_newer()
-        return self._keyring.authenticate(value, self._now_ms())
+        found = self._keyring.authenticate(value, self._now_ms())
+        if found is None:
+            self._check_sight()
+        return found
+
+    def _check_sight(self) -> None:
+        """Raises SecretOutdated when a key that is not found may exist all the same."""
+        if self._keyring.is_blind:
+            raise SecretOutdated
 
     def _admit(
         self,

@@ -21,9 +21,10 @@ from logboom.keys.key import Key, KeyKind, NewKey, Reveal, check_texts
 from logboom.keys.keyring import Keyring
 from logboom.keys.policies import find_policy
 from logboom.keys.policy import check_lifetime
-from logboom.keys.repository import ACTIVE, RETIRING, KeyRepository
+from logboom.keys.repository import KeyRepository, ValueTaken
 from logboom.keys.rights import REVEALING, Rights, check_covers, check_giving, may_have
-from logboom.keys.vault import Vault
+from logboom.keys.rows import ACTIVE, RETIRING
+from logboom.keys.vault import Vault, WrappedKey
 from logboom.keys.verdict import Standing
 from logboom.limits import IMPORTS_PER_HOUR_MAX, OVERLAP_DEFAULT_MS, TOMBSTONE_MS
 
@@ -89,7 +90,7 @@ class Keys:
         """Fill the keyring. Returns the ids of keys left out because somebody altered their rows; say so loudly."""
         self.end_lapsed_overlaps()
         with self._repository.reading() as connection:
-            self.seen_seq = self._repository.newest_seq(connection)
+            self.seen_seq = self._repository.follow(connection).seq
             snapshot = self._repository.snapshot(connection, since_ms=self._now_ms() - TOMBSTONE_MS)
         self._keyring.replace(snapshot.standings)
         return snapshot.altered_key_ids
@@ -97,19 +98,22 @@ class Keys:
     def catch_up(self) -> int:
         """Learn what was changed since the last time, by whatever server; returns the number of the newest change.
 
-        For one thread, the feed's. Raises Unavailable.
+        While the secret lacks a version that is used, the keyring is told that it may not know every key, and the
+        number stays behind, so that the next call tries again. For one thread, the feed's. Raises Unavailable.
         """
         with self._following.reading() as connection:
             # First the number, then the keys: what is changed between the two is read now and once more.
-            seq = self._following.newest_seq(connection)
-            if seq == self.seen_seq:
-                return seq
+            state, has_followed = self._following.try_to_follow(connection)
+            if state.seq == self.seen_seq:
+                return state.seq
             since_ms = self._now_ms() - TOMBSTONE_MS
             snapshot = self._following.snapshot(connection, since_ms=since_ms, after_seq=self.seen_seq)
         for key_id, standings in snapshot.by_key().items():
             self._keyring.put(key_id, standings, snapshot.revisions[key_id])
-        self.seen_seq = seq
-        return seq
+        self._keyring.set_blind(is_blind=not (has_followed and snapshot.is_whole))
+        if not self._keyring.is_blind:
+            self.seen_seq = state.seq
+        return self.seen_seq
 
     def end_lapsed_overlaps(self) -> None:
         """Forget the old values whose overlap has ended. They are refused already; this takes them out of the rows."""
@@ -310,13 +314,15 @@ class Keys:
         answered: list[Key] = []
 
         def rule(connection: Connection, key: Key, now_ms: int) -> Key:
-            wrapped = self._repository.find_data_key(connection, account_id) or b""
-            if once and (kept := self._answers.find(connection, account_id, once, wrapped)):
+            data_key = self._repository.find_data_key(connection, account_id)
+            if data_key is None:
+                raise NotFound
+            if once and (kept := self._answers.find(connection, account_id, once, data_key)):
                 answered.append(kept)
                 return key
-            after = self._rotate(connection, key, now_ms, overlap_ms=overlap_ms, wrapped=wrapped)
+            after = self._rotate(connection, key, now_ms, overlap_ms=overlap_ms, data_key=data_key)
             if once:
-                self._answers.keep(connection, after, once, wrapped)
+                self._answers.keep(connection, after, once, data_key)
             return after
 
         key = self._change(account_id, key_id, KeyAction.ROTATED, actor, _if_at(generation, rule))
@@ -374,10 +380,12 @@ class Keys:
         self, key: Key, action: KeyAction, actor: Actor, once: Once | None = None, *, if_taken: ValidationFailed
     ) -> Key:
         """Insert until a slot is won. Raises KeyLimitReached, and *if_taken* when the value was ever used."""
-        wrapped = self._data_key(key.account_id)
+        data_key = self._data_key(key.account_id)
         for _ in range(RACES_MAX):
             try:
-                return self._insert_once(key, action, actor, once, wrapped=wrapped)
+                return self._insert_once(key, action, actor, once, data_key=data_key)
+            except ValueTaken as cause:
+                raise if_taken from cause
             except IntegrityError as cause:  # the slot was taken at the same moment, or the value at any
                 if self._is_taken(key.value or ""):
                     raise if_taken from cause
@@ -386,23 +394,25 @@ class Keys:
                 raise
         raise Unavailable
 
-    def _insert_once(self, key: Key, action: KeyAction, actor: Actor, once: Once | None, *, wrapped: bytes) -> Key:
+    def _insert_once(
+        self, key: Key, action: KeyAction, actor: Actor, once: Once | None, *, data_key: WrappedKey
+    ) -> Key:
         with self._repository.writing() as connection:
             if actor.kind is ActorKind.SERVICE_KEY:
                 own = self._rights.authorize(connection, key.account_id, action, actor)
                 check_giving(own, action, key)
-            if once and (kept := self._answers.find(connection, key.account_id, once, wrapped)):
+            if once and (kept := self._answers.find(connection, key.account_id, once, data_key)):
                 return kept
-            self._repository.insert(connection, key, key.value or "", wrapped)
+            self._repository.insert(connection, key, key.value or "", data_key)
             if once:
-                self._answers.keep(connection, key, once, wrapped)
+                self._answers.keep(connection, key, once, data_key)
             key = self._repository.number_change(connection, key)
             self._tell(connection, action, before=None, after=key, actor=actor)
             standings = self._standings(connection, key.id)
         self._keyring.put(key.id, standings, key.revision)
         return key
 
-    def _rotate(self, connection: Connection, key: Key, now_ms: int, *, overlap_ms: int, wrapped: bytes) -> Key:
+    def _rotate(self, connection: Connection, key: Key, now_ms: int, *, overlap_ms: int, data_key: WrappedKey) -> Key:
         value = mint_value(key.kind, key.format, self._random_hex)
         after = replace(life.rotated(key, now_ms, overlap_ms), value=value, mask=mask(value))
         self._repository.end_values(connection, key.id, [RETIRING], now_ms)
@@ -410,7 +420,7 @@ class Keys:
             self._repository.end_values(connection, key.id, [ACTIVE], now_ms)
         else:
             self._repository.retire_value(connection, key.id, after.retiring_until_ms)
-        self._repository.insert_value(connection, after, value, wrapped)
+        self._repository.insert_value(connection, after, value, data_key)
         return after
 
     def _delete(self, connection: Connection, key: Key, now_ms: int) -> Key:
@@ -439,11 +449,11 @@ class Keys:
         since_ms = self._now_ms() - TOMBSTONE_MS
         return self._repository.snapshot(connection, since_ms=since_ms, key_id=key_id).standings
 
-    def _data_key(self, account_id: str) -> bytes:
+    def _data_key(self, account_id: str) -> WrappedKey:
         """The account's wrapped data key, made at its first use. Raises NotFound for an unknown account."""
-        wrapped = self._find_data_key(account_id)
-        if wrapped is not None:
-            return wrapped
+        data_key = self._find_data_key(account_id)
+        if data_key is not None:
+            return data_key
         try:
             with self._repository.writing() as connection:
                 self._repository.insert_data_key(connection, account_id)
@@ -452,7 +462,7 @@ class Keys:
                 raise NotFound from cause
         return self._data_key(account_id)
 
-    def _find_data_key(self, account_id: str) -> bytes | None:
+    def _find_data_key(self, account_id: str) -> WrappedKey | None:
         with self._repository.reading() as connection:
             return self._repository.find_data_key(connection, account_id)
 

@@ -4,52 +4,160 @@ A server that started with the wrong secret would answer "unknown key" to every 
 lines away on that answer. So all doubt ends the start, before the first request.
 """
 
-import base64
 import os
-import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Engine, insert, select
-from sqlalchemy.exc import IntegrityError
+import structlog
+from sqlalchemy import Engine
 
-from logboom.database.engine import reading, writing
-from logboom.database.tables import master_secret_checks
-from logboom.errors import MasterSecretExposed, MasterSecretMissing, MasterSecretWrong, SettingsInvalid
-from logboom.keys.vault import MASTER_SECRET_BYTES, Vault
+from logboom.database.engine import reading
+from logboom.errors import (
+    MasterSecretExposed,
+    MasterSecretMissing,
+    MasterSecretOutdated,
+    MasterSecretWrong,
+    SettingsInvalid,
+    StartError,
+)
+from logboom.keys.secret_text import (
+    SECRET_BYTES,
+    TEXT_BYTES_MAX,
+    BadText,
+    MasterSecret,
+    parse_secret,
+    render_secret,
+)
+from logboom.keys.vault import Vault
+from logboom.keys.versions import find_checks, keep_master_check, read_state, rows_by_version
+
+log = structlog.get_logger(__name__)
 
 FILE_NAME = "master.secret"
 FILE_MODE = 0o600
 OTHERS = 0o077
-HEX = re.compile(r"[0-9A-Fa-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretSource:
+    """Where the master secret is: the text that was *given*, or, when that is empty, a file of *folder*."""
+
+    folder: Path
+    given: str = field(default="", repr=False)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / FILE_NAME
+
+    @property
+    def is_file(self) -> bool:
+        return not self.given
+
+    def find(self) -> MasterSecret | None:
+        """The secret, if there is one. Raises SettingsInvalid, MasterSecretWrong and -Exposed."""
+        text = self.given or _find_text(self.file)
+        if text is None:
+            return None
+        try:
+            return parse_secret(text)
+        except BadText as cause:
+            if self.is_file:
+                raise MasterSecretWrong(f"The master secret's file cannot be read. {cause} {self.file}") from None
+            raise SettingsInvalid(f"LOGBOOM_MASTER_SECRET cannot be read. {cause}") from None
+
+    def read_again(self) -> MasterSecret | None:
+        """The secret as it is now; None when it cannot be had. For a running server, which goes on without."""
+        try:
+            return self.find()
+        except (StartError, OSError) as error:
+            log.error("secrets.unreadable", error=str(error), effect="the server goes on with what it knows")
+            return None
+
+    def make(self, random_bytes: Callable[[int], bytes]) -> None:
+        """Write a new master secret, unless another process was first: its secret counts."""
+        draft = self._draft(MasterSecret(master=random_bytes(SECRET_BYTES)), random_bytes)
+        try:
+            self.file.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+        _sync_folder(self.folder)
+
+    def replace(self, secret: MasterSecret, random_bytes: Callable[[int], bytes]) -> None:
+        """Put *secret* in the place of what the file holds: at any moment it is one or the other, whole and on disk."""
+        draft = self._draft(secret, random_bytes)
+        try:
+            owner = self.file.stat()
+            os.chown(draft, owner.st_uid, owner.st_gid)  # the operator may be another user than the server
+            draft.replace(self.file)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync_folder(self.folder)
+
+    def _draft(self, secret: MasterSecret, random_bytes: Callable[[int], bytes]) -> Path:
+        """A complete file beside the real one. Its mode is set at creation: others can read it at no moment."""
+        draft = self.folder / f".{FILE_NAME}.{random_bytes(8).hex()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+            opened.write(render_secret(secret))
+            opened.flush()
+            os.fsync(opened.fileno())
+        return draft
 
 
 def open_vault(engine: Engine, *, folder: Path, given: str, random_bytes: Callable[[int], bytes]) -> Vault:
     """The vault of this database.
 
-    The master secret is *given* (64 hex digits, or base64 of 32 bytes) or, when that is empty, in a file of *folder*;
-    a fresh database makes one there. Raises SettingsInvalid, MasterSecretMissing, -Wrong and -Exposed.
+    The master secret is *given* or in a file of *folder*; a fresh database makes one there. Raises SettingsInvalid,
+    MasterSecretMissing, -Wrong, -Outdated and -Exposed.
     """
-    known = _find_check_value(engine)
-    if given:
-        secret = _parse(given, SettingsInvalid("LOGBOOM_MASTER_SECRET must be 64 hex digits, or base64 of 32 bytes."))
-    else:
-        secret = _read_or_make(folder / FILE_NAME, is_fresh=known is None, random_bytes=random_bytes)
-    vault = Vault(secret, random_bytes=random_bytes)
-    if (known or _keep_check_value(engine, vault.check_value)) != vault.check_value:
+    source = SecretSource(folder=folder, given=given)
+    if source.find() is None:
+        with reading(engine) as connection:
+            if find_checks(connection) is not None:
+                raise MasterSecretMissing(
+                    f"The database holds keys, but the master secret that protects them is missing. "
+                    f"Put it back: {source.file}"
+                )
+        source.make(random_bytes)
+    return open_known_vault(engine, source, random_bytes=random_bytes)
+
+
+def open_known_vault(engine: Engine, source: SecretSource, *, random_bytes: Callable[[int], bytes]) -> Vault:
+    """The vault of a secret that is there. Raises as `open_vault` does."""
+    secret = source.find()
+    if secret is None:
+        raise MasterSecretMissing(f"There is no master secret: {source.file}")
+    vault = Vault(secret, random_bytes=random_bytes, read_again=source.read_again)
+    if keep_master_check(engine, vault.check_value) != vault.check_value:
         raise MasterSecretWrong
+    _check_versions(engine, vault)
     return vault
 
 
-def _read_or_make(file: Path, *, is_fresh: bool, random_bytes: Callable[[int], bytes]) -> bytes:
-    text = _find_text(file)
-    if text is None and not is_fresh:
-        raise MasterSecretMissing(
-            f"The database holds keys, but the master secret that protects them is missing. Put it back: {file}"
-        )
-    if text is None:
-        text = _make(file, random_bytes)
-    return _parse(text, MasterSecretWrong(f"The master secret's file does not hold 64 hex digits: {file}"))
+def _check_versions(engine: Engine, vault: Vault) -> None:
+    """Raises MasterSecretOutdated and MasterSecretWrong unless the secret has every version that rows need."""
+    with reading(engine) as connection:
+        checks = find_checks(connection)
+        state = read_state(connection)
+        used = {of: {*rows_by_version(connection, of), number} for of, number in state.numbers.items()}
+    known = checks.versions if checks else {}
+    for purpose, numbers in used.items():
+        for number in sorted(numbers):
+            if not vault.knows(purpose, number):
+                raise MasterSecretOutdated(
+                    f"The master secret lacks version {number} of the {purpose.value}, which the database needs. "
+                    f"Copy the file from a server that has it, or put the line back: {purpose.value}:{number}:..."
+                )
+            if not vault.is_right(purpose, number, known):
+                raise MasterSecretWrong(
+                    f"Version {number} of the {purpose.value} in the master secret is not the one that this database "
+                    f"was given. Copy the file from a server that has it."
+                )
+    vault.move_to(state.pepper_version, state.kek_version, known)
 
 
 def _find_text(file: Path) -> str | None:
@@ -60,31 +168,9 @@ def _find_text(file: Path) -> str | None:
                 raise MasterSecretExposed(
                     f"The master secret's file can be read by others. It must have mode 0600: {file}"
                 )
-            return opened.read(MASTER_SECRET_BYTES * 4)
+            return opened.read(TEXT_BYTES_MAX)
     except FileNotFoundError:
         return None
-
-
-def _make(file: Path, random_bytes: Callable[[int], bytes]) -> str:
-    """Write a new master secret and return what *file* now holds.
-
-    It gets its name only when it is complete and on disk, and never replaces a file that is there already. The mode is
-    set at creation, so it is readable by others at no moment.
-    """
-    draft = file.with_name(f".{FILE_NAME}.{random_bytes(8).hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        opened.write(random_bytes(MASTER_SECRET_BYTES).hex() + "\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    try:
-        file.hardlink_to(draft)
-    except FileExistsError:  # another process was first: its secret counts
-        pass
-    finally:
-        draft.unlink()
-    _sync_folder(file.parent)
-    return _find_text(file) or ""
 
 
 def _sync_folder(folder: Path) -> None:
@@ -93,31 +179,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _parse(text: str, refusal: Exception) -> bytes:
-    text = text.strip()
-    if HEX.fullmatch(text):
-        return bytes.fromhex(text)
-    try:
-        secret = base64.b64decode(text, validate=True)
-    except ValueError:
-        secret = b""
-    if len(secret) != MASTER_SECRET_BYTES:
-        raise refusal
-    return secret
-
-
-def _find_check_value(engine: Engine) -> bytes | None:
-    with reading(engine) as connection:
-        return connection.execute(select(master_secret_checks.c.check_value)).scalar_one_or_none()
-
-
-def _keep_check_value(engine: Engine, check_value: bytes) -> bytes | None:
-    """Keep *check_value* as the database's own, unless another start was faster; return the one that is kept."""
-    try:
-        with writing(engine) as connection:
-            connection.execute(insert(master_secret_checks).values(id=1, check_value=check_value))
-    except IntegrityError:
-        return _find_check_value(engine)
-    return check_value

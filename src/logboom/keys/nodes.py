@@ -54,7 +54,7 @@ class Nodes:
         self._stopping.set()
         self._news.set()
         self._thread.join()
-        self._try(self._leave)
+        self._try(self.leave)
 
     def saw(self, seq: int) -> None:
         """This server knows of every change up to this one."""
@@ -74,8 +74,12 @@ class Nodes:
                 return Seen(names=names, missing=missing, waited_ms=round(waited_s * 1000))
             time.sleep(LOOK_INTERVAL_S)
 
+    def behind(self, seq: int) -> list[str]:
+        """The names of the other live servers that have not said that they have seen the change."""
+        return sorted(name for name, seen in self._others() if seen < seq)
+
     def _run(self) -> None:
-        self._try(self._join)
+        self._try(self.join)
         while not self._stopping.is_set():
             is_news = self._news.wait(BEAT_S)
             self._news.clear()
@@ -89,7 +93,8 @@ class Nodes:
         except LogboomError as error:
             log.warning("nodes.not_told", error=type(error).__name__)
 
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Be one of those who are waited for, and for whom others tell what they have seen. Raises Unavailable."""
         now_ms, seq = self._now_ms(), self._seq
         row = {"id": self._id, "name": self._name, "started_ms": now_ms, "beat_ms": now_ms, "seq": seq}
         with writing(self._engine) as connection:
@@ -110,9 +115,10 @@ class Nodes:
         if is_known:
             self._told_seq = seq
         else:
-            self._join()
+            self.join()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Raises Unavailable."""
         with writing(self._engine) as connection:
             connection.execute(delete(nodes).where(nodes.c.id == self._id))
 

@@ -13,33 +13,37 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, insert, select, update
 
 from logboom.database.engine import reading, writing
-from logboom.database.tables import accounts, data_keys, key_policies, key_users, key_values, keyring_state, keys
-from logboom.errors import Detail, KeyLimitReached, NotFound
+from logboom.database.tables import accounts, data_keys, key_policies, key_values, keys
+from logboom.errors import Detail, KeyLimitReached, NotFound, SecretOutdated
 from logboom.keys.formats import mask
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, Reveal, is_key_id
+from logboom.keys.rows import ACTIVE, DEAD, RETIRING, data_key_of, key_rows, number_changes, open_value, value_rows
 from logboom.keys.scopes import read_scopes, render_scopes
-from logboom.keys.vault import PEPPER_VERSION, Place, SealError, Vault
+from logboom.keys.secret_text import Purpose
+from logboom.keys.vault import Place, SealError, Vault, WrappedKey
 from logboom.keys.verdict import Standing
+from logboom.keys.versions import KeyringState, find_checks, read_state
 
-ACTIVE, RETIRING, DEAD = "active", "retiring", "dead"
 
-# Sent with the commit of the transaction, never before. PostgreSQL only: SQLite's readers see a commit by themselves.
-NOTIFY = text("SELECT pg_notify('logboom_keys', CAST(:seq AS text))")
+class ValueTaken(Exception):
+    """A value belongs, or belonged, to another key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """What opens doors or is refused by name, by digest, and the ids of keys whose rows were altered from outside.
 
-    *revisions* has every key that was read, the altered ones and those without any value worth knowing too.
+    *revisions* has every key that was read, the altered ones and those without any value worth knowing too. *is_whole*
+    tells that no row needed a version of the secret that this server does not have.
     """
 
     standings: Mapping[bytes, Standing]
     altered_key_ids: tuple[str, ...]
     revisions: Mapping[str, int]
+    is_whole: bool = True
 
     def by_key(self) -> Mapping[str, Mapping[bytes, Standing]]:
         """The standings of every key that was read; none of one that was altered."""
@@ -72,7 +76,7 @@ class KeyRepository:
     def writing(self) -> AbstractContextManager[Connection]:
         return writing(self._engine)
 
-    def insert(self, connection: Connection, key: Key, value: str, wrapped: bytes) -> None:
+    def insert(self, connection: Connection, key: Key, value: str, data_key: WrappedKey) -> None:
         """Add a key in the lowest free slot. Raises KeyLimitReached, and IntegrityError when a race was lost."""
         taken_slots = select(keys.c.slot).where(
             keys.c.account_id == key.account_id, keys.c.kind == key.kind.value, keys.c.slot.is_not(None)
@@ -86,33 +90,41 @@ class KeyRepository:
         }
         fixed |= {"created_by": key.created_by, "format": key.format.value}
         connection.execute(insert(keys).values(slot=slot, **fixed, **_changing_columns(key)))
-        self.insert_value(connection, key, value, wrapped)
+        self.insert_value(connection, key, value, data_key)
 
     def number_change(self, connection: Connection, key: Key) -> Key:
-        """Give the change its number, in the order of commits: the row that counts is held until the transaction ends.
+        """Give the change its number; see `number_changes`."""
+        return replace(key, revision=number_changes(connection, [key.id]))
 
-        Call it after every statement that may wait for another row, and before the audit log's. The commit wakes
-        whoever listens.
+    def follow(self, connection: Connection) -> KeyringState:
+        """What the database is at; from now on the vault uses the versions that it names. Raises SecretOutdated."""
+        state = read_state(connection)
+        if not self._move_vault(connection, state):
+            raise SecretOutdated
+        return state
+
+    def try_to_follow(self, connection: Connection) -> tuple[KeyringState, bool]:
+        """What the database is at, and whether the vault could follow."""
+        state = read_state(connection)
+        return state, self._move_vault(connection, state)
+
+    def insert_value(self, connection: Connection, key: Key, value: str, data_key: WrappedKey) -> None:
+        """Add the active value of the key's generation. Raises ValueTaken, SecretOutdated.
+
+        The constraint compares digests of one pepper only, so values under another one are looked for. A rotation of
+        the pepper may begin meanwhile, and who counts what is left to do must not miss this row: so the state is read
+        again at the end, and kept until the transaction ends.
         """
-        counted = update(keyring_state).values(seq=keyring_state.c.seq + 1).returning(keyring_state.c.seq)
-        seq: int = connection.execute(counted).scalar_one()
-        connection.execute(update(keys).where(keys.c.id == key.id).values(revision=seq))
-        if connection.dialect.name == "postgresql":
-            connection.execute(NOTIFY, {"seq": seq})
-        return replace(key, revision=seq)
-
-    def newest_seq(self, connection: Connection) -> int:
-        """The number of the newest change of any key."""
-        seq: int = connection.execute(select(keyring_state.c.seq)).scalar_one()
-        return seq
-
-    def insert_value(self, connection: Connection, key: Key, value: str, wrapped: bytes) -> None:
-        """Add the active value of the key's generation."""
-        digest = self._vault.digest(value)
-        columns = {"digest": digest, "pepper_version": PEPPER_VERSION, "state": ACTIVE}
-        sealed = self._seal(key, value, digest, wrapped)
+        version = self.follow(connection).pepper_version
+        if self.find_holder(connection, value):
+            raise ValueTaken
+        digest = self._vault.digest_under(version, value)
+        columns = {"digest": digest, "pepper_version": version, "state": ACTIVE}
+        sealed = self._seal(key, value, digest, data_key)
         statement = insert(key_values).values(key_id=key.id, generation=key.generation, sealed=sealed, **columns)
         connection.execute(statement)
+        if read_state(connection, is_locked=True).pepper_version != version:
+            raise SecretOutdated
 
     def update(self, connection: Connection, key: Key) -> None:
         """Write what can change of a key; a deleted one gives up its slot."""
@@ -139,9 +151,9 @@ class KeyRepository:
 
     def forget_values(self, connection: Connection, key: Key) -> None:
         """Keep no value of a key that opens the door, only the proof that its digest belongs to it."""
-        rows = _value_rows().where(key_values.c.key_id == key.id, key_values.c.state != DEAD)
+        rows = value_rows().where(key_values.c.key_id == key.id, key_values.c.state != DEAD)
         for row in connection.execute(rows).all():
-            sealed = self._vault.bind(row.digest, data_key=row.wrapped, place=_place(key, row.generation))
+            sealed = self._vault.bind(row.digest, data_key=data_key_of(row), place=_place(key, row.generation))
             this = and_(key_values.c.key_id == key.id, key_values.c.generation == row.generation)
             connection.execute(update(key_values).where(this).values(sealed=sealed))
 
@@ -168,7 +180,7 @@ class KeyRepository:
         """
         # The lock comes alone: what is read in the same statement might be as old as the wait for it was long.
         connection.execute(select(keys.c.number).where(*_is_live(account_id, key_id)).with_for_update()).one_or_none()
-        row = connection.execute(_rows().where(*_is_live(account_id, key_id))).one_or_none()
+        row = connection.execute(key_rows().where(*_is_live(account_id, key_id))).one_or_none()
         if row is None:
             raise NotFound
         return self._open(row) if is_opened else _key(row)
@@ -176,7 +188,7 @@ class KeyRepository:
     def get(self, connection: Connection, account_id: str, key_id: str, *, is_live: bool = True) -> Key:
         """Raises NotFound for an unknown, malformed or foreign id alike, and for a deleted one when *is_live*."""
         conditions = _is_live(account_id, key_id)
-        row = connection.execute(_rows().where(*(conditions if is_live else conditions[:2]))).one_or_none()
+        row = connection.execute(key_rows().where(*(conditions if is_live else conditions[:2]))).one_or_none()
         if row is None:
             raise NotFound
         return self._open(row)
@@ -205,7 +217,7 @@ class KeyRepository:
             after = keys.alias("after")
             place = select(after.c.number).where(after.c.account_id == account_id, after.c.id == after_id)
             conditions.append(keys.c.number > place.scalar_subquery())
-        for row in connection.execute(_rows().where(*conditions)):
+        for row in connection.execute(key_rows().where(*conditions)):
             yield self._open(row)
 
     def snapshot(
@@ -219,22 +231,31 @@ class KeyRepository:
         write to the database, but does not know the master secret, can neither plant a value nor move one to another
         key. Of a key with a row that was altered nothing is believed.
         """
-        rows = _value_rows().where((key_values.c.state != DEAD) | (key_values.c.valid_until_ms > since_ms))
+        rows = value_rows().where((key_values.c.state != DEAD) | (key_values.c.valid_until_ms > since_ms))
         if key_id is not None:
             rows = rows.where(keys.c.id == key_id)
         if after_seq is not None:
             rows = rows.where(keys.c.revision > after_seq)
         standings: dict[bytes, Standing] = {}
         altered: set[str] = set()
+        unreadable: set[str] = set()
         revisions: dict[str, int] = {}
         for row in connection.execute(rows):
             revisions[row.id] = row.revision
-            if row.value_state == DEAD or self._is_sound(row):
-                standings[row.digest] = _standing(row)
-            else:
+            try:
+                if self._is_believed(row):
+                    standings[row.digest] = _standing(row)
+            except SealError:
                 altered.add(row.id)
-        believed = {digest: known for digest, known in standings.items() if known.caller.key_id not in altered}
-        return Snapshot(standings=believed, altered_key_ids=tuple(sorted(altered)), revisions=revisions)
+            except SecretOutdated:
+                unreadable.add(row.id)
+        left_out = altered | unreadable
+        return Snapshot(
+            standings={digest: known for digest, known in standings.items() if known.caller.key_id not in left_out},
+            altered_key_ids=tuple(sorted(altered)),
+            revisions=revisions,
+            is_whole=not unreadable,
+        )
 
     def lapsed(self, connection: Connection, now_ms: int) -> list[tuple[str, str]]:
         """Account and id of the keys whose old value has come to its end and is still kept."""
@@ -245,7 +266,7 @@ class KeyRepository:
     def expiring(self, connection: Connection, *, after_ms: int, until_ms: int) -> list[Key]:
         """The live keys of all accounts that expire in that time, without their values."""
         near = keys.c.expires_at_ms.between(after_ms, until_ms)
-        return [_key(row) for row in connection.execute(_rows().where(keys.c.deleted_ms.is_(None), near))]
+        return [_key(row) for row in connection.execute(key_rows().where(keys.c.deleted_ms.is_(None), near))]
 
     def overlaps_that_may_end(self, connection: Connection) -> list[Overlap]:
         """The overlaps of all accounts whose policy ends them early."""
@@ -260,28 +281,43 @@ class KeyRepository:
         ]
 
     def find_holder(self, connection: Connection, value: str) -> tuple[str, str, int] | None:
-        """Account, key and generation that *value* belongs to or belonged to."""
+        """Account, key and generation that *value* belongs to or belonged to, whatever pepper it was stored under.
+
+        Raises SecretOutdated when that cannot be known.
+        """
+        self.follow(connection)
         rows = select(keys.c.account_id, keys.c.id, key_values.c.generation).join(
             key_values, key_values.c.key_id == keys.c.id
         )
-        row = connection.execute(rows.where(key_values.c.digest == self._vault.digest(value))).one_or_none()
+        row = connection.execute(rows.where(key_values.c.digest.in_(self._vault.digests(value)))).first()
         return None if row is None else (row.account_id, row.id, row.generation)
 
-    def find_data_key(self, connection: Connection, account_id: str) -> bytes | None:
+    def find_data_key(self, connection: Connection, account_id: str) -> WrappedKey | None:
         """The account's wrapped data key, when it has one."""
-        wrapped = select(data_keys.c.wrapped).where(data_keys.c.account_id == account_id)
-        return connection.execute(wrapped).scalar_one_or_none()
+        stored = select(data_keys.c.wrapped, data_keys.c.kek_version).where(data_keys.c.account_id == account_id)
+        row = connection.execute(stored).one_or_none()
+        return None if row is None else data_key_of(row)
 
     def insert_data_key(self, connection: Connection, account_id: str) -> None:
-        """Give the account a data key. Raises IntegrityError when it has one, and for an unknown account."""
-        wrapped = self._vault.mint_data_key(account_id)
-        connection.execute(insert(data_keys).values(account_id=account_id, wrapped=wrapped))
+        """Give the account a data key. Raises IntegrityError when it has one, and for an unknown account.
 
-    def _seal(self, key: Key, value: str, digest: bytes, wrapped: bytes) -> bytes:
+        The state is kept as it is until the transaction ends, so that a rotation of the KEK misses no data key.
+        """
+        version = read_state(connection, is_locked=True).kek_version
+        wrapped = self._vault.mint_data_key(account_id, version)
+        connection.execute(insert(data_keys).values(account_id=account_id, **wrapped._asdict()))
+
+    def _move_vault(self, connection: Connection, state: KeyringState) -> bool:
+        if (state.pepper_version, state.kek_version) == (self._vault.pepper_version, self._vault.kek_version):
+            return True
+        checks = find_checks(connection)
+        return self._vault.move_to(state.pepper_version, state.kek_version, checks.versions if checks else {})
+
+    def _seal(self, key: Key, value: str, digest: bytes, data_key: WrappedKey) -> bytes:
         place = _place(key, key.generation)
         if key.reveal is Reveal.NEVER:
-            return self._vault.bind(digest, data_key=wrapped, place=place)
-        return self._vault.seal(value, data_key=wrapped, place=place)
+            return self._vault.bind(digest, data_key=data_key, place=place)
+        return self._vault.seal(value, data_key=data_key, place=place)
 
     def _open(self, row: Row[Any]) -> Key:
         key = _key(row)
@@ -290,57 +326,19 @@ class KeyRepository:
             return key
         return replace(key, value=value if key.reveal is Reveal.ALWAYS else None, mask=mask(value))
 
-    def _is_sound(self, row: Row[Any]) -> bool:
-        try:
-            self._open_value(row)
-        except SealError:
-            return False
+    def _is_believed(self, row: Row[Any]) -> bool:
+        """Whether the row is worth knowing. Raises SealError, SecretOutdated.
+
+        An ended value whose pepper is gone cannot be recognised any more.
+        """
+        if row.value_state == DEAD:
+            return self._vault.knows(Purpose.PEPPER, row.pepper_version)
+        self._open_value(row)
         return True
 
     def _open_value(self, row: Row[Any]) -> str | None:
-        """The value that the row keeps, None when it keeps none. Raises SealError for a row that was altered."""
-        place = Place(account_id=row.account_id, key_id=row.id, generation=row.generation or 0, kind=KeyKind(row.kind))
-        sealed, digest = row.sealed or b"", row.digest or b""
-        if row.reveal == Reveal.NEVER:
-            self._vault.check_bound(digest, sealed, data_key=row.wrapped, place=place)
-            return None
-        value = self._vault.open(sealed, data_key=row.wrapped, place=place)
-        if self._vault.digest(value) != digest:
-            raise SealError
-        return value
-
-
-def _rows() -> Select[Any]:
-    """Keys, oldest first, each with its active value and its account's data key, so that one statement opens them."""
-    retiring = key_values.alias("retiring")
-    last = key_values.alias("last")
-    is_active = and_(key_values.c.key_id == keys.c.id, key_values.c.state == ACTIVE)
-    is_retiring = and_(retiring.c.key_id == keys.c.id, retiring.c.state == RETIRING)
-    joined = keys.join(data_keys, data_keys.c.account_id == keys.c.account_id)
-    joined = joined.outerjoin(key_values, is_active).outerjoin(retiring, is_retiring)
-    last_generation = select(func.max(last.c.generation)).where(last.c.key_id == keys.c.id).scalar_subquery()
-    last_used = select(func.max(key_users.c.last_ms)).where(key_users.c.key_id == keys.c.id).scalar_subquery()
-    # A deleted key has no active value any more.
-    generation = func.coalesce(key_values.c.generation, last_generation)
-    columns = select(
-        keys,
-        generation.label("generation"),
-        key_values.c.digest,
-        key_values.c.sealed,
-        retiring.c.valid_until_ms.label("retiring_until_ms"),
-        last_used.label("last_used_ms"),
-        data_keys.c.wrapped,
-    )
-    return columns.select_from(joined).order_by(keys.c.number)
-
-
-def _value_rows() -> Select[Any]:
-    """Values, each with what its key has to say about it."""
-    joined = key_values.join(keys, keys.c.id == key_values.c.key_id)
-    joined = joined.join(data_keys, data_keys.c.account_id == keys.c.account_id)
-    of_value = (key_values.c.generation, key_values.c.digest, key_values.c.sealed, key_values.c.valid_until_ms)
-    state = key_values.c.state.label("value_state")
-    return select(keys, *of_value, state, data_keys.c.wrapped).select_from(joined)
+        """The value that the row keeps, None when it keeps none. Raises SealError, SecretOutdated."""
+        return open_value(self._vault, row)
 
 
 def _is_live(account_id: str, key_id: str) -> tuple[ColumnElement[bool], ...]:
@@ -416,6 +414,7 @@ def _standing(row: Row[Any]) -> Standing:
         expires_at_ms=row.expires_at_ms,
         valid_until_ms=row.valid_until_ms,
         revision=row.revision,
+        pepper_version=row.pepper_version,
     )
 
 

@@ -36,7 +36,10 @@ REFUSED_STATES: Final = {KeyState.DELETED: Refusal.DELETED, KeyState.DISABLED: R
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """One value of one key, with all that decides about it. *valid_until_ms* is the value's own end, not the key's."""
+    """One value of one key, with all that decides about it. *valid_until_ms* is the value's own end, not the key's.
+
+    *pepper_version* says which pepper its digest was made with.
+    """
 
     caller: Caller
     state: KeyState = KeyState.ACTIVE
@@ -45,6 +48,7 @@ class Standing:
     expires_at_ms: int | None = None
     valid_until_ms: int | None = None
     revision: int = 0
+    pepper_version: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,76 @@
+"""The text of the master secret, and that nothing of it is repeated when it cannot be read."""
+
+import base64
+import secrets
+
+import pytest
+
+from logboom.keys.secret_text import (
+    BadText,
+    MasterSecret,
+    Purpose,
+    Version,
+    parse_secret,
+    render_line,
+    render_secret,
+)
+
+MASTER = bytes(range(32))
+PEPPER = secrets.token_bytes(32)
+ROTATED = MasterSecret(
+    master=MASTER,
+    versions={
+        Purpose.PEPPER: (Version(number=1), Version(number=2, secret=PEPPER, made="2026-11-23")),
+        Purpose.KEK: (Version(number=3, secret=secrets.token_bytes(32)),),
+    },
+)
+
+
+def test_what_was_never_rotated_is_the_master_alone():
+    secret = parse_secret(f" {MASTER.hex()}\n")
+    assert secret == parse_secret(base64.b64encode(MASTER).decode())
+    assert render_secret(secret) == MASTER.hex() + "\n"
+    assert [(version.number, version.secret) for version in secret.of(Purpose.PEPPER)] == [(1, None)]
+
+
+@pytest.mark.parametrize("separator", ["\n", ",", " ", ", ", "\r\n"])
+def test_versions_come_back_however_they_are_parted(separator):
+    assert parse_secret(separator.join(render_secret(ROTATED).split())) == ROTATED
+
+
+def test_versions_are_sorted_and_what_is_named_is_all_there_is():
+    secret = parse_secret(f"{MASTER.hex()},pepper:12:{PEPPER.hex()},pepper:9:{PEPPER.hex()}")
+    assert [version.number for version in secret.of(Purpose.PEPPER)] == [9, 12]
+    assert [version.number for version in secret.of(Purpose.KEK)] == [1]
+    assert secret.newest(Purpose.PEPPER) == 12
+
+
+def test_adding_and_giving_up_a_version():
+    version = Version(number=2, secret=PEPPER)
+    added = parse_secret(MASTER.hex()).with_version(Purpose.PEPPER, version)
+    assert render_secret(added).split() == [MASTER.hex(), "pepper:1:derived", render_line(Purpose.PEPPER, version)]
+    assert added.without(Purpose.PEPPER, {1}).of(Purpose.PEPPER) == (version,)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"pepper:0:{PEPPER.hex()}",
+        f"pepper:40000:{PEPPER.hex()}",
+        "pepper:2:derived",
+        f"pepper:2:{PEPPER.hex()[:-1]}",
+        f"pepper:2:{PEPPER.hex()}:yesterday",
+        f"salt:2:{PEPPER.hex()}",
+        PEPPER.hex(),
+        f"pepper:1:derived,pepper:1:{PEPPER.hex()}",
+        f"kek:1:derived,kek:2:{PEPPER.hex()},kek:3:{PEPPER.hex()}",
+    ],
+)
+def test_bad_lines_are_refused_and_not_repeated(line):
+    with pytest.raises(BadText) as refused:
+        parse_secret(f"{MASTER.hex()},{line}")
+    assert not any(part in str(refused.value) for part in (MASTER.hex(), PEPPER.hex()[:-1], line))
+
+
+def test_nothing_of_it_is_printed():
+    assert not any(known.hex() in repr(ROTATED) or repr(known) in repr(ROTATED) for known in (MASTER, PEPPER))
