@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from logboom.database.engine import reading, writing
 from logboom.database.tables import accounts, data_keys, key_values, keys
 from logboom.keys.key import KeyKind
-from logboom.keys.vault import Place, Vault
+from logboom.keys.vault import Place, Vault, WrappedKey
 
 ACCOUNTS_PER_TRANSACTION = 500
 
@@ -28,11 +28,11 @@ def fill(house: KeysHouse, vault: Vault, count: int) -> dict[KeyKind, list[str]]
     while left > 0:
         with writing(house.engine) as connection:
             for _ in range(ACCOUNTS_PER_TRANSACTION):
-                account_id, wrapped = secrets.token_hex(5), b""
-                wrapped = vault.mint_data_key(account_id)
+                account_id = secrets.token_hex(5)
+                data_key = vault.mint_data_key(account_id)
                 connection.execute(insert(accounts).values(id=account_id, created_ms=0))
-                connection.execute(insert(data_keys).values(account_id=account_id, wrapped=wrapped))
-                made = list(_keys_of(account_id, wrapped, vault, models))[:left]
+                connection.execute(insert(data_keys).values(account_id=account_id, **data_key._asdict()))
+                made = list(_keys_of(account_id, data_key, vault, models))[:left]
                 connection.execute(insert(keys), [key for key, _, _ in made])
                 connection.execute(insert(key_values), [row for _, row, _ in made])
                 for key, _, value in made:
@@ -53,12 +53,12 @@ def _model(house: KeysHouse, kind: KeyKind) -> tuple[Rows, Rows]:
 
 
 def _keys_of(
-    account_id: str, wrapped: bytes, vault: Vault, models: dict[KeyKind, tuple[Rows, Rows]]
+    account_id: str, data_key: WrappedKey, vault: Vault, models: dict[KeyKind, tuple[Rows, Rows]]
 ) -> Iterator[tuple[Rows, Rows, str]]:
     for kind, (key_row, value_row) in models.items():
         for slot in range(1, kind.keys_max + 1):
             key_id, value = secrets.token_hex(12), secrets.token_hex(16)
             place = Place(account_id=account_id, key_id=key_id, generation=1, kind=kind)
-            sealed = vault.seal(value, data_key=wrapped, place=place)
+            sealed = vault.seal(value, data_key=data_key, place=place)
             own = {"key_id": key_id, "digest": vault.digest(value), "sealed": sealed}
             yield key_row | {"id": key_id, "account_id": account_id, "slot": slot}, value_row | own, value
