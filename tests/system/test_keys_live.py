@@ -3,11 +3,9 @@
 What is deleted is refused by the next request, what is created works at once, and no value of a key leaks.
 """
 
-import base64
 import secrets
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -112,78 +110,3 @@ def halves(body: bytes, all_sending: threading.Barrier):
     yield body[: len(body) // 2]
     all_sending.wait()
     yield body[len(body) // 2 :]
-
-
-CARRIERS: list[tuple[str, Callable[[str], dict[str, object]]]] = [
-    ("header", lambda key: {"headers": {"apikey": key, "servicekey": key}}),
-    ("basic, key as user", lambda key: {"auth": (key, "")}),
-    ("basic, key as password", lambda key: {"auth": ("user", key)}),
-    ("bearer", lambda key: {"headers": {"Authorization": f"Bearer {key}"}}),
-    ("token", lambda key: {"headers": {"Authorization": f"Token {key}"}}),
-    ("query", lambda key: {"params": {"apikey": key, "servicekey": key, "hostname": "h"}}),
-    ("body", lambda key: {"json": {"apikey": key, "hostname": "h", "lines": []}}),
-]
-
-
-def use_every_carrier(server: RunningServer, value: str) -> None:
-    """Show *value* to every route that reads credentials, in every way a client may."""
-    for _, options_for in CARRIERS:
-        options = options_for(value)
-        for method, path in (
-            ("POST", "/logs/ingest"),
-            ("POST", "/logs/agent"),
-            ("POST", "/v1/config/keys?type=service"),
-        ):
-            server.request(method, path, **options)
-        readable = {name: given for name, given in options.items() if name != "json"}
-        for path in (
-            "/v1/config/keys",
-            f"/v1/config/keys/{value}",
-            "/v1/export",
-            "/v2/export",
-            "/api/search/count",
-            f"/{value}",
-        ):
-            server.request("GET", path, **readable)
-
-
-def spellings(value: str) -> list[bytes]:
-    """How a value may stand in a file: plain, or as Basic credentials."""
-    return [
-        value.encode(),
-        base64.b64encode(f"{value}:".encode()).rstrip(b"="),
-        base64.b64encode(f"user:{value}".encode()),
-    ]
-
-
-def leaks(server: RunningServer, values: dict[str, str]) -> list[tuple[str, str]]:
-    """Which value stands in the clear in which file of the server, its output included."""
-    files = [path for path in server.folder.rglob("*") if path.is_file()]
-    assert server.output_path in files
-    contents = {str(path.relative_to(server.folder)): path.read_bytes() for path in files}
-    return [
-        (what, name)
-        for what, value in values.items()
-        for name, content in contents.items()
-        if any(spelling in content for spelling in spellings(value))
-    ]
-
-
-def test_no_key_value_stands_anywhere_in_the_clear(server: RunningServer) -> None:
-    values = {
-        "ingestion key": server.ingestion_key,
-        "service key": server.service_key,
-        "created key": create_key(server, "ingestion")["key"],
-        "deleted key": (deleted := create_key(server, "service"))["key"],
-        "unknown key": secrets.token_hex(16),
-    }
-    server.request("DELETE", f"/v1/config/keys/{deleted['id']}", key=server.service_key)
-    for value in values.values():
-        use_every_carrier(server, value)
-    listed = server.request("GET", "/v1/config/keys", key=server.service_key)
-    assert values["created key"] in {key["key"] for key in listed.json()}
-    server.send([{"line": "settled", "app": "canary"}])
-    server.wait_for_count(1, "app:canary")
-    assert leaks(server, values) == []
-    server.stop()
-    assert leaks(server, values) == []
