@@ -12,6 +12,7 @@
     |   +-- NotAuthorized         401  (everything else)
     |   +-- KeyRefused            403  (ingest)
     |   +-- WrongKeyKind          403  (everything else)
+    |   +-- AddressRefused        403  (everything but ingest)
     |   +-- ScopeMissing          403
     |   +-- ScopeExceeded         403
     |   +-- KeyNotRevealed        403
@@ -20,8 +21,10 @@
     |   +-- KeyStateConflict      409
     |   +-- BodyTooLarge          413
     |   +-- TooManyRequests       429, never for senders: some throw their lines away on it
+    |   +-- LimitRefused          429, for senders only where their key says so
     +-- Unavailable               504, our trouble: senders keep their lines
     |   +-- KeyHeld               504, on purpose: senders keep their lines
+    |   +-- LimitHeld             504, likewise
     |   +-- SecretOutdated        504, while this server's master secret lacks a version
     +-- RotationRefused           a command about secrets cannot do that now; printed, exit code 1
     +-- StartError                the server cannot start; printed, exit code 1
@@ -144,6 +147,13 @@ class WrongKeyKind(RequestError):
     status = 403
 
 
+class AddressRefused(RequestError):
+    """This key is not used from this address."""
+
+    code = "NotAuthorized"
+    status = 403
+
+
 class ScopeMissing(RequestError):
     """This key is not allowed to do this. It needs another scope."""
 
@@ -209,6 +219,17 @@ class TooManyRequests(RequestError):
         self.retry_after_s = retry_after_s
 
 
+class LimitRefused(RequestError):
+    """The key has reached its limit. Please wait."""
+
+    code = "TooManyRequests"
+    status = 429
+
+    def __init__(self, retry_after_s: int = 1, *, reason: str = "") -> None:
+        super().__init__(reason=reason)
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(LogboomError):
     """The server cannot do this right now. Please retry."""
 
@@ -224,6 +245,16 @@ class KeyHeld(Unavailable):
     code = "KeyHeld"
 
     def __init__(self, retry_after_s: int = 5, *, reason: str = "") -> None:
+        super().__init__(reason=reason)
+        self.retry_after_s = retry_after_s
+
+
+class LimitHeld(Unavailable):
+    """The key has reached its limit. Keep the lines and send them again."""
+
+    code = "LimitHeld"
+
+    def __init__(self, retry_after_s: int = 1, *, reason: str = "") -> None:
         super().__init__(reason=reason)
         self.retry_after_s = retry_after_s
 

@@ -37,6 +37,11 @@ LEAK_OVERLAP_MS: Final = 3_600_000  # and where it says `rotate`
 LEAK_PLACES_MAX: Final = 100  # app and host, of one key and day; who sends lines can make up any number
 LEAKS_SHOWN_MAX: Final = 1_000  # in one answer, newest first
 USAGE_RANGE_MS_MAX: Final = 31 * 24 * 3_600_000  # of one answer about the use of a key, which has a row for each hour
+NETWORKS_MAX: Final = 100  # of one list of a key; each request that carries the key is compared with all of them
+PATTERNS_MAX: Final = 100  # of one list of a key, likewise
+REFUSED_TEXT_CHARACTERS_MAX: Final = 80  # of what did not fit, repeated to its sender
+REQUESTS_PER_S_MAX: Final = 100_000
+PER_DAY_MAX: Final = 10**15  # lines or bytes; a bound above that is none
 KEY_PAGE_MAX: Final = 100  # keys in one answer of the native list
 AUDIT_PAGE_MAX: Final = 200  # audit events in one answer; an event with before and after takes a few KiB
 

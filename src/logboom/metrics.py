@@ -47,7 +47,8 @@ class Metrics:
         )
 
     def count_refusal(self, refused: Refused) -> None:
-        self._key_refusals.labels(refused.refusal.name.lower()).inc()
+        reason = refused.refusal.name.lower()
+        self._key_refusals.labels(f"{reason}_dry_run" if refused.is_dry_run else reason).inc()
 
     def count_usage_write(self, is_written: bool) -> None:  # noqa: FBT001 -- the one thing that there is to tell
         self._usage_writes.labels("written" if is_written else "failed").inc()

@@ -29,6 +29,7 @@ from logboom.keys.key import Key
 from logboom.keys.leak import Leak
 from logboom.keys.policy import KeyPolicy, OnLeak, PolicyChange
 from logboom.keys.scopes import render_scopes
+from logboom.keys.terms import render_term
 from logboom.keys.verdict import ENDED, Refusal, Refused
 from logboom.members.member import Member
 
@@ -194,6 +195,8 @@ class KeyRecords:
             "generation": caller.generation,
             "carrier": carrier.value,
         }
+        if refused.is_dry_run:
+            after["dry_run"] = True
         subject = (caller.account_id, SubjectKind.KEY, caller.key_id)
         make = partial(_event, action, subject, actor, at_ms=at_ms, after=after)
         self._refusals.note((caller.key_id, caller.generation, refused.refusal, actor.address), at_ms, make)
@@ -256,6 +259,9 @@ def _facts(key: Key) -> dict[str, object]:
         "format": key.format.value,
         "reveal": key.reveal.value,
         "scopes": render_scopes(key.scopes),
+        "narrowing": render_term(key.narrowing),
+        "network": render_term(key.network),
+        "limits": render_term(key.limits),
         "imported": key.is_imported,
         "created_by": key.created_by,
         "generation": key.generation,

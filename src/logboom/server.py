@@ -31,6 +31,7 @@ from logboom.accounts.repository import AccountRepository
 from logboom.asgi.document import JsonDocument
 from logboom.asgi.edge import Edge
 from logboom.asgi.health import HealthRoutes
+from logboom.asgi.network import Networks, TrustedProxies
 from logboom.asgi.routing import Access, Endpoint, Route, addresses
 from logboom.audit.clerk import Clerk
 from logboom.audit.heads import Heads
@@ -41,9 +42,19 @@ from logboom.bootstrap import Bootstrap, FirstStart
 from logboom.database.alone import alone
 from logboom.database.engine import open_database
 from logboom.database.migrate import migrate
-from logboom.errors import DataFolderInUse, NotFound, StartError
+from logboom.errors import (
+    DataFolderInUse,
+    KeyHeld,
+    NotAuthorized,
+    NotFound,
+    ScopeExceeded,
+    ScopeMissing,
+    SettingsInvalid,
+    StartError,
+)
 from logboom.export.routes import ExportRoutes
 from logboom.ingest.routes import IngestRoutes
+from logboom.keys.bounds import Bounds
 from logboom.keys.canary import is_redaction_proven
 from logboom.keys.credentials import Carrier
 from logboom.keys.due import Due
@@ -57,6 +68,7 @@ from logboom.keys.keys import Keys
 from logboom.keys.leak_routes import LeakRoutes
 from logboom.keys.leaks import Leaks
 from logboom.keys.master_secret import open_vault
+from logboom.keys.meter import Meter
 from logboom.keys.native_routes import NativeKeyRoutes
 from logboom.keys.policies import Policies
 from logboom.keys.policy_routes import PolicyRoutes
@@ -85,6 +97,8 @@ log = structlog.get_logger(__name__)
 
 SEARCH_CONNECTIONS = 10  # searches and exports that run at once; the next ones wait
 INSERT_CONNECTIONS = 2
+# What a change of keys raises when the key that asks has ended or been given less to do since it was admitted.
+LATE_REFUSALS = (NotAuthorized, KeyHeld, ScopeMissing, ScopeExceeded)
 OPENAPI = Path(__file__).with_name("openapi.json")
 
 
@@ -102,6 +116,8 @@ class Parts:
     following: Following
     redigester: Redigester
     gate: Gate
+    bounds: Bounds
+    proxies: TrustedProxies
     use: KeyUse
     keeper: Keeper
     leaks: Leaks
@@ -145,6 +161,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
     health = HealthRoutes(is_ready=lambda: parts.is_ready, registry=parts.registry)
     ingest = IngestRoutes(
         gate=parts.gate,
+        bounds=parts.bounds,
         redactor=parts.leaks.redactor,
         spool=parts.spool,
         now_ms=now_ms,
@@ -209,6 +226,7 @@ def route_table(parts: Parts) -> Sequence[Route]:
 
 def open_parts(settings: Settings) -> Parts:
     """Open everything. Raises StartError with a text for the operator."""
+    proxies = _trusted_proxies(settings)
     folder_lock = lock_folder(settings.data_dir)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -246,9 +264,7 @@ def open_parts(settings: Settings) -> Parts:
         log.error("keys.altered", key_id=key_id, effect="the key is refused")
     following = follow(database, keys, now_ms=now_ms, node_id=secrets.token_hex(8))
     _prove(scanner, keyring, vault, metrics)
-    use = watch_use(
-        database, now_ms=now_ms, random=secrets.SystemRandom().random, keep=keep, on_written=metrics.count_usage_write
-    )
+    use, bounds = _use_and_bounds(database, keep, metrics)
 
     store, spool, mill = _open_lines(settings, metrics)
     # Last of what can fail: its values are told once, and are lost when the start fails after it.
@@ -265,7 +281,9 @@ def open_parts(settings: Settings) -> Parts:
         policies=policies,
         following=following,
         redigester=Redigester(offers, Rotation(repository, vault), following.nodes),
-        gate=_gate(keyring, following.feed, use.listener, records, metrics),
+        gate=_gate(keyring, following.feed, bounds, use.listener, records=records, metrics=metrics),
+        bounds=bounds,
+        proxies=proxies,
         use=use,
         keeper=_keeper(Due(keys, repository, now_ms=now_ms), use, records),
         leaks=_leaks(database, scanner, keys, policies, records=records, metrics=metrics),
@@ -336,14 +354,43 @@ def _open_lines(settings: Settings, metrics: Metrics) -> tuple[LineStore, Spool,
     return store, spool, mill
 
 
-def _gate(keyring: Keyring, feed: Feed, use: UseListener, records: KeyRecords, metrics: Metrics) -> Gate:
+def _use_and_bounds(database: Database, keep: Callable[[str], str], metrics: Metrics) -> tuple[KeyUse, Bounds]:
+    meter = Meter(now_ms=now_ms, monotonic_s=time.monotonic)
+    written, random = metrics.count_usage_write, secrets.SystemRandom().random
+    use = watch_use(database, meter, now_ms=now_ms, random=random, keep=keep, on_written=written)
+    return use, Bounds(meter)
+
+
+def _trusted_proxies(settings: Settings) -> TrustedProxies:
+    try:
+        return TrustedProxies(Networks(settings.trusted_networks))
+    except ValueError as cause:
+        message = "LOGBOOM_TRUSTED_PROXIES must be networks such as 10.0.0.0/8, joined by commas, without host bits."
+        raise SettingsInvalid(message) from cause
+
+
+def _gate(
+    keyring: Keyring, feed: Feed, bounds: Bounds, use: UseListener, *, records: KeyRecords, metrics: Metrics
+) -> Gate:
     def on_refused(request: Request, refused: Refused, carrier: Carrier) -> None:
         use.refused(request, refused, carrier)
         records.note_refused(request, refused, carrier)
         metrics.count_refusal(refused)
 
-    on_unknown = Slowdown(monotonic_s=time.monotonic).wait_for_turn
-    return Gate(keyring, feed, now_ms=now_ms, on_admitted=use.admitted, on_refused=on_refused, on_unknown=on_unknown)
+    def on_dry_run(request: Request, refused: Refused, carrier: Carrier) -> None:
+        records.note_refused(request, refused, carrier)
+        metrics.count_refusal(refused)
+
+    return Gate(
+        keyring,
+        feed,
+        bounds,
+        now_ms=now_ms,
+        on_admitted=use.admitted,
+        on_refused=on_refused,
+        on_dry_run=on_dry_run,
+        on_unknown=Slowdown(monotonic_s=time.monotonic).wait_for_turn,
+    )
 
 
 def _keeper(due: Due, use: KeyUse, records: KeyRecords) -> Keeper:
@@ -377,7 +424,7 @@ def make_server(parts: Parts) -> ASGIApp:
         redirect_slashes=False,
         default=_absent,
     )
-    return Edge(router, parts.metrics.edge)
+    return Edge(router, parts.metrics.edge, parts.proxies)
 
 
 def lock_folder(folder: Path) -> IO[bytes]:
@@ -417,7 +464,12 @@ def guard(route: Route, gate: Gate) -> Endpoint:
             find_caller = partial(gate.service_caller, scopes=scopes, allow_query=allow_query)
 
     async def guarded(request: Request) -> Response:
-        return await route.answer(request, await find_caller(request))
+        caller = await find_caller(request)
+        try:
+            return await route.answer(request, caller)
+        except LATE_REFUSALS as error:
+            gate.tell_late(request, caller, error)
+            raise
 
     return guarded
 

@@ -41,6 +41,9 @@ class Settings:
     bootstrap_service_key: str = field(default="", repr=False)
     """Value of the first service key, as a variable only. Without it: a generated one, printed once."""
 
+    trusted_proxies: str = ""
+    """Networks of proxies whose X-Forwarded-For is believed, joined by commas. Without any: none is."""
+
     log_level: str = "info"
     """Least severe of the server's own messages: debug, info, warning or error."""
 
@@ -73,6 +76,11 @@ class Settings:
         if not host or not port.isdecimal() or int(port) > PORT_MAX:
             raise SettingsInvalid(f"LOGBOOM_LISTEN must be HOST:PORT, for example {DEFAULT_LISTEN}.")
         return host, int(port)
+
+    @property
+    def trusted_networks(self) -> tuple[str, ...]:
+        """The networks of `trusted_proxies`, as they are written."""
+        return tuple(text.strip() for text in self.trusted_proxies.split(",") if text.strip())
 
     @property
     def control_plane_url(self) -> str:

@@ -3,6 +3,8 @@
 Evidence: keys.md 5.4, 5.11. Every route with every scope: `test_route_table.py`.
 """
 
+import time
+
 import pytest
 
 KEYS = "/api/keys"
@@ -86,6 +88,17 @@ def test_showing_a_value_needs_its_own_scope(ask, sender):
     own = ask("GET", "/self").json()["id"]
     refused = ask("GET", f"/{own}?reveal=1", servicekey=seer)
     assert (refused.status_code, refused.json()["code"]) == (403, "ScopeExceeded")
+
+
+def test_who_wants_to_give_more_than_it_has_is_told_of(ask):
+    small = ask("POST", body={"type": "service", "scopes": "keys-manage"}).json()
+    refused = ask("POST", body={"type": "service"}, servicekey=small["value"])
+    assert (refused.status_code, refused.json()["code"]) == (403, "ScopeExceeded")
+    deadline = time.monotonic() + 20
+    while not (events := ask("GET", f"/{small['id']}/events?action=key.refused").json()["events"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert events[0]["after"]["refusal"] == "scope_exceeded"
 
 
 def test_a_stolen_key_takes_its_children_along_when_that_is_asked_for(ask, tester):

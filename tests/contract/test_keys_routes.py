@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import secrets
+import time
 from dataclasses import dataclass
 
 import httpx2
@@ -16,11 +17,13 @@ from logboom.asgi.respond import render_error
 from logboom.database.engine import open_database
 from logboom.database.migrate import migrate
 from logboom.errors import LogboomError
+from logboom.keys.bounds import Bounds
 from logboom.keys.following import follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import Key, KeyKind
 from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
+from logboom.keys.meter import Meter
 from logboom.keys.repository import KeyRepository
 from logboom.keys.routes import KeyRoutes
 from logboom.keys.scopes import Scope
@@ -63,8 +66,9 @@ def door(tmp_path):
     account_id, foreign_id = accounts.create().id, accounts.create().id
     following = follow(engine, keys, now_ms=now_ms, node_id="n" * 16)
     following.start()
+    bounds = Bounds(Meter(now_ms=now_ms, monotonic_s=time.monotonic))
     yield Door(
-        application=make_application(KeyRoutes(keys), Gate(keyring, following.feed, now_ms=now_ms)),
+        application=make_application(KeyRoutes(keys), Gate(keyring, following.feed, bounds, now_ms=now_ms)),
         keys=keys,
         account_id=account_id,
         service_key=keys.create(account_id, KeyKind.SERVICE, name="first"),

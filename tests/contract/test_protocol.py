@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from logboom.asgi.body import read_body
 from logboom.asgi.edge import Edge
+from logboom.asgi.network import Networks, TrustedProxies
 from logboom.asgi.protocol import LenientProtocol
 from logboom.asgi.respond import json_response
 from logboom.errors import MissingCredentials
@@ -74,7 +75,7 @@ class Server:
 
     def __init__(self):
         self.application = Application()
-        app = Edge(self.application, Metrics(CollectorRegistry()).edge)
+        app = Edge(self.application, Metrics(CollectorRegistry()).edge, TrustedProxies(Networks([])))
         config = uvicorn.Config(app, http=QuickProtocol, ws="none", loop="uvloop", lifespan="off", log_config=None)
         self.uvicorn = uvicorn.Server(config)
         self.listener = socket.create_server(("127.0.0.1", 0))

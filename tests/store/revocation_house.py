@@ -26,11 +26,13 @@ from starlette.requests import Request
 
 from logboom.database.engine import open_database, reading
 from logboom.errors import KeyRefused, Unavailable
+from logboom.keys.bounds import Bounds
 from logboom.keys.following import follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import Key, KeyKind
 from logboom.keys.keyring import Keyring
 from logboom.keys.keys import Keys
+from logboom.keys.meter import Meter
 from logboom.keys.repository import KeyRepository
 from logboom.keys.vault import Vault
 
@@ -76,7 +78,8 @@ def run_node(url: str, number: int, clock_ms: Any, inbox: Connection) -> None:
     keys.load()
     following = follow(engine, keys, now_ms=now_ms, node_id=f"node{number}")
     following.start()
-    asyncio.run(_look(Gate(keyring, following.feed, now_ms=now_ms), inbox))
+    bounds = Bounds(Meter(now_ms=now_ms, monotonic_s=time.monotonic))
+    asyncio.run(_look(Gate(keyring, following.feed, bounds, now_ms=now_ms), inbox))
     following.stop()
 
 

@@ -32,6 +32,9 @@ KEY = {
     "expiry_warning": None,
     "last_used_ms": None,
     "scopes": None,
+    "narrowing": None,
+    "network": None,
+    "limits": None,
 }
 WITH_VALUE = KEY | {"value": VALUE}
 KEYS_PATH = "/api/keys"

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from logboom.errors import KeyRefused, MissingCredentials, NotAuthorized, RequestError, WrongKeyKind
+from logboom.keys.bounds import Bounds
 from logboom.keys.feed import Feed
 from logboom.keys.gate import Gate
 from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring
+from logboom.keys.meter import Meter
 from logboom.keys.scopes import Scope
 from logboom.keys.vault import Vault
 from logboom.keys.verdict import Standing
@@ -38,7 +40,7 @@ def gate():
     keyring.replace({vault.digest(value): standing_of(value, kind) for value, kind in kinds.items()})
     feed = Feed(lambda: 0, probe=lambda: 0, monotonic_s=time.monotonic)
     feed.start()
-    yield Gate(keyring, feed, now_ms=lambda: 0)
+    yield Gate(keyring, feed, Bounds(Meter(now_ms=lambda: 0, monotonic_s=time.monotonic)), now_ms=lambda: 0)
     feed.stop()
 
 

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from logboom.asgi.network import TrustedProxies
 from logboom.asgi.respond import render_error
 from logboom.errors import LogboomError, Unavailable
 from logboom.limits import REFUSED_BODY_DRAIN_BYTES_MAX
@@ -31,14 +32,16 @@ class EdgeMetrics:
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: EdgeMetrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: EdgeMetrics, proxies: TrustedProxies) -> None:
+        self._app, self._metrics, self._proxies = app, metrics, proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scope["path"] = _plain_path(scope["path"])
+        if self._proxies and scope.get("client"):
+            scope["client"] = self._client_behind(scope)
         exchange = Exchange(receive, send)
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=secrets.token_hex(8)):
@@ -49,6 +52,11 @@ class Edge:
             except Exception as error:  # noqa: BLE001 -- the edge: every failure becomes an answer
                 await exchange.refuse(error, scope)
             self._measure(scope, exchange.status, time.perf_counter() - started)
+
+    def _client_behind(self, scope: Scope) -> tuple[str, int] | None:
+        forwarded = b",".join(text for name, text in scope["headers"] if name == b"x-forwarded-for")
+        client = self._proxies.client_of(scope["client"][0], forwarded.decode("latin-1"))
+        return None if client is None else (client, scope["client"][1])
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope.get("route_name", "unknown")

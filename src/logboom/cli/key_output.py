@@ -42,11 +42,6 @@ def resource(key: Key, *, reveal: bool) -> dict[str, Any]:
     return members
 
 
-def parse_scopes(text: str | None) -> str | list[str] | None:
-    """The name of a preset, or scopes joined by commas; a scope has a colon in it."""
-    return text.split(",") if text and ":" in text else text
-
-
 def put_json(value: Any) -> None:
     put(msgspec.json.format(msgspec.json.encode(value)).decode())
 

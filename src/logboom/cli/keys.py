@@ -11,8 +11,9 @@ from cyclopts import App, Parameter
 from logboom.cli.audit import list_key_events
 from logboom.cli.connection import DEFAULT_CONNECTION, Connection
 from logboom.cli.key_life import add_life_commands
-from logboom.cli.key_output import AsJson, KeyId, parse_scopes, put_json, put_new_value, resource, table
+from logboom.cli.key_output import AsJson, KeyId, put_json, put_new_value, resource, table
 from logboom.cli.key_policy import add_policy_commands
+from logboom.cli.key_terms import NO_TERMS, KeyTerms, add_terms_command
 from logboom.cli.key_use import add_use_commands, impact_texts
 from logboom.cli.output import INTERRUPTED, UsageError, ask, put, result_console, say
 from logboom.client import Key, KeyKind, LogboomClient, ServerRefused
@@ -37,6 +38,7 @@ def build_keys_app() -> App:
     app.command(list_key_events, name="events", help_epilogue="Example: logboom keys events 64b1f0c2a9d3e87f5c012345")
     add_life_commands(app)
     add_use_commands(app)
+    add_terms_command(app)
     add_policy_commands(app)
     return app
 
@@ -73,18 +75,15 @@ def create_key(
         Literal["always", "step_up", "never"] | None,
         Parameter(help="Who may read the value again later (default: always)."),
     ] = None,
-    scopes: Annotated[
-        str | None,
-        Parameter(help="What a service key may do: a preset such as export-only, or scopes joined by commas."),
-    ] = None,
+    terms: KeyTerms = NO_TERMS,
     as_json: AsJson = False,
     quiet: Annotated[bool, Parameter(help="Print the value and nothing else.")] = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Create a key and print its value."""
     with connection.connect_to_ask() as client:
-        members = {"format": shape, "reveal": reveal_mode, "scopes": parse_scopes(scopes)}
-        key = client.create_key(kind, name, **{member: wish for member, wish in members.items() if wish})
+        members = {"format": shape, "reveal": reveal_mode} | terms.members()
+        key = client.create_key(kind, name, **{member: wish for member, wish in members.items() if wish is not None})
     said = f"Created the {key.type} key {key.name!r} with the id {key.id}."
     put_new_value(key, said, as_json=as_json, quiet=quiet)
 

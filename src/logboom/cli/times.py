@@ -25,6 +25,13 @@ def parse_moment(text: str, *, option: str, now_ms: int) -> int:
     return moment_ms
 
 
+def parse_coming_moment(text: str, *, option: str, now_ms: int) -> int:
+    """As `parse_moment`, but a span lies ahead: `90d` is in ninety days."""
+    if RELATIVE.fullmatch(text):
+        return now_ms + (now_ms - _parse_relative(text, now_ms))
+    return parse_moment(text, option=option, now_ms=now_ms)
+
+
 def _parse_relative(text: str, now_ms: int) -> int:
     if text == "now":
         return now_ms

@@ -154,7 +154,11 @@ class LogboomClient:
         return self._ask_key("GET", key_id, Key, params={"reveal": "1"} if reveal else {})
 
     def rename_key(self, key_id: str, name: str) -> Key:
-        return self._ask_key("PATCH", key_id, Key, json={"name": name})
+        return self.edit_key(key_id, name=name)
+
+    def edit_key(self, key_id: str, **members: Any) -> Key:
+        """The key with these members of the API; the others stay."""
+        return self._ask_key("PATCH", key_id, Key, json=members)
 
     def change_key(self, key_id: str, change: KeyChange, **parameters: str) -> Key:
         """Hold it, release it, and so on; *parameters* are the members of the request's body."""

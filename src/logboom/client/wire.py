@@ -43,6 +43,9 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=False):
     expires_at_ms: int | None
     deleted_ms: int | None
     scopes: list[str] | None = None
+    narrowing: dict[str, Any] | None = None
+    network: dict[str, Any] | None = None
+    limits: dict[str, Any] | None = None
     expiry_warning: int | None = None
     last_used_ms: int | None = None
     value: str | None = None

@@ -32,7 +32,7 @@ class ExportRoutes:
         *,
         store: LineStore,
         threads: CapacityLimiter,
-        recheck: Callable[[Caller], Awaitable[None]],
+        recheck: Callable[[Request, Caller], Awaitable[None]],
         page_bytes_max: int = EXPORT_V2_PAGE_BYTES_MAX,
     ) -> None:
         self._store, self._threads, self._recheck, self._page_bytes_max = store, threads, recheck, page_bytes_max
@@ -53,7 +53,7 @@ class ExportRoutes:
                 thread=thread,
                 held=stack.pop_all(),
                 media_type=LINES_TYPE,
-                recheck=partial(self._recheck, caller),
+                recheck=partial(self._recheck, request, caller),
             )
 
     async def export_page(self, request: Request, caller: Caller) -> Response:

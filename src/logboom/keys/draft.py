@@ -48,4 +48,7 @@ def draft_key(
         format=shape,
         reveal=new.reveal or policy.reveal,
         scopes=new.scopes,
+        narrowing=new.narrowing,
+        network=new.network,
+        limits=new.limits,
     )

@@ -14,15 +14,17 @@ from logboom.errors import (
     LogboomError,
     MissingCredentials,
     NotAuthorized,
-    ScopeMissing,
+    ScopeExceeded,
     SecretOutdated,
     WrongKeyKind,
 )
+from logboom.keys.actor import address_of
+from logboom.keys.bounds import Bounds
 from logboom.keys.credentials import Carried, Carrier, any_values, ingestion_values, service_values
 from logboom.keys.feed import Feed
 from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring, is_plausible
-from logboom.keys.scopes import Scope, lacking
+from logboom.keys.scopes import Scope
 from logboom.keys.verdict import FINAL, Refusal, Refused, error_of
 
 WRONG_DOOR = "This is a service key. Send lines with an ingestion key."
@@ -43,22 +45,26 @@ async def _go_on() -> None:
 class Gate:
     """Two doors: one for those who send lines, one for those who read and configure.
 
-    *on_admitted* is told of each key that opens, *on_refused* when a known one does not, both in the middle of the
-    request: they must not wait for anything. *on_unknown* is awaited before an unknown key is refused.
+    *on_admitted* is told of each key that opens, *on_refused* when a known one does not, *on_dry_run* when one opens
+    that would not without its dry run, all in the middle of the request: they must not wait for anything. *on_unknown*
+    is awaited before an unknown key is refused.
     """
 
     def __init__(
         self,
         keyring: Keyring,
         feed: Feed,
+        bounds: Bounds,
         *,
         now_ms: Callable[[], int],
         on_admitted: OnAdmitted = _tell_nobody,
         on_refused: OnRefused = _tell_nobody,
+        on_dry_run: OnRefused = _tell_nobody,
         on_unknown: OnUnknown = _go_on,
     ) -> None:
-        self._keyring, self._feed, self._now_ms = keyring, feed, now_ms
-        self._on_admitted, self._on_refused, self._on_unknown = on_admitted, on_refused, on_unknown
+        self._keyring, self._feed, self._bounds, self._now_ms = keyring, feed, bounds, now_ms
+        self._on_admitted, self._on_refused, self._on_dry_run = on_admitted, on_refused, on_dry_run
+        self._on_unknown = on_unknown
 
     async def ingestion_caller(
         self, request: Request, body_key: str | None = None, *, is_first_look: bool = False
@@ -96,10 +102,7 @@ class Gate:
         if _caller(found).kind is not KeyKind.SERVICE:
             self._tell_wrong_kind(request, found, values)
             raise WrongKeyKind
-        if isinstance(found, Caller) and (missing := lacking(found.scopes, scopes)):
-            self._on_refused(request, Refused(caller=found, refusal=Refusal.SCOPE_MISSING), *values.values())
-            raise ScopeMissing(*missing)
-        return self._admit(request, found, values, NotAuthorized)
+        return self._admit(request, found, values, NotAuthorized, scopes=scopes)
 
     async def any_caller(self, request: Request) -> Caller:
         """Whoever asks about themselves, with a key of any kind. Raises NotAuthorized (401) and KeyHeld (504)."""
@@ -109,20 +112,33 @@ class Gate:
             raise NotAuthorized
         return self._admit(request, found, values, NotAuthorized)
 
-    async def recheck(self, caller: Caller, scopes: Collection[Scope]) -> None:
-        """Whether a *caller* of long work that needs these *scopes* is still welcome.
+    async def recheck(self, request: Request, caller: Caller, scopes: Collection[Scope]) -> None:
+        """Whether the *caller* of a *request* that takes long and needs these *scopes* is still welcome.
 
-        Raises NotAuthorized, ScopeMissing, KeyHeld and Unavailable.
+        Raises NotAuthorized, AddressRefused, ScopeMissing, KeyHeld and Unavailable.
         """
         await self._feed.ensure()
         found = self._keyring.judge(caller, self._now_ms())
-        if not isinstance(found, Caller):
-            if found is None:
-                self._check_sight()
-                raise NotAuthorized
-            raise error_of(found, NotAuthorized)
-        if missing := lacking(found.scopes, scopes):
-            raise ScopeMissing(*missing)
+        if found is None:
+            self._check_sight()
+            raise NotAuthorized
+        refused = found if isinstance(found, Refused) else self._bounds.find_misuse(found, address_of(request), scopes)
+        if refused and not refused.is_dry_run:
+            raise error_of(refused, NotAuthorized)
+
+    def tell_late(self, request: Request, caller: Caller, error: LogboomError) -> None:
+        """An admitted *caller* was refused by what it asked for, which looks at the database once more."""
+        found = self._keyring.judge(caller, self._now_ms())
+        late = Refusal.SCOPE_EXCEEDED if isinstance(error, ScopeExceeded) else Refusal.SCOPE_MISSING
+        refused = found if isinstance(found, Refused) else Refused(caller=caller, refusal=late)
+        (carrier,) = service_values(request, allow_query=True).values()
+        self._on_refused(request, refused, carrier)
+
+    def refusal(self, request: Request, refused: Refused, body_key: str | None = None) -> LogboomError:
+        """What the sender of a batch is answered who was admitted and does not keep to the key's terms; told of."""
+        (carrier,) = ingestion_values(request, body_key).values()
+        self._on_refused(request, refused, carrier)
+        return error_of(refused, KeyRefused)
 
     def presents_key(self, request: Request) -> bool:
         """Whether a sender gave any key outside of the body, good or bad."""
@@ -161,15 +177,29 @@ class Gate:
         values: Carried,
         refusal: type[LogboomError],
         *,
+        scopes: Collection[Scope] = (),
         is_told: bool = True,
     ) -> Caller:
         (carrier,) = values.values()
-        if isinstance(found, Caller):
+        if isinstance(found, Caller) and (found.terms is not None or found.scopes is not None):
+            found = self._find_refusal(request, found, carrier, scopes, is_told=is_told) or found
+        if isinstance(found, Refused):
+            self._on_refused(request, found, carrier)
+            raise error_of(found, refusal)
+        if is_told:
+            self._on_admitted(request, found, carrier)
+        return found
+
+    def _find_refusal(
+        self, request: Request, caller: Caller, carrier: Carrier, scopes: Collection[Scope], *, is_told: bool
+    ) -> Refused | None:
+        """Why a key that opens is refused for what it is used for. A first look counts no request."""
+        refused = self._bounds.find_misuse(caller, address_of(request), scopes)
+        if refused and refused.is_dry_run:
             if is_told:
-                self._on_admitted(request, found, carrier)
-            return found
-        self._on_refused(request, found, carrier)
-        raise error_of(found, refusal)
+                self._on_dry_run(request, refused, carrier)
+            refused = None
+        return refused or self._bounds.find_excess(caller, is_counted=is_told)
 
     def _tell_wrong_kind(self, request: Request, found: Caller | Refused, values: Carried) -> None:
         """Whoever sends with a service key shows it to many machines. What else refuses the key is told before that."""

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from logboom.errors import Detail, ValidationFailed
+from logboom.keys.narrowing import Narrowing
 from logboom.keys.scopes import FULL, Scopes
+from logboom.keys.terms import Limits, Network, Terms
 from logboom.limits import (
     INGESTION_KEYS_MAX,
     KEY_LABEL_CHARACTERS_MAX,
@@ -95,6 +97,9 @@ class Key:
     format: KeyFormat = KeyFormat.CLASSIC
     reveal: Reveal = Reveal.ALWAYS
     scopes: Scopes = FULL
+    narrowing: Narrowing | None = None
+    network: Network | None = None
+    limits: Limits | None = None
     is_imported: bool = False
     generation: int = FIRST_GENERATION
     retiring_until_ms: int | None = None
@@ -131,6 +136,9 @@ class NewKey:
     format: KeyFormat | None = None
     reveal: Reveal | None = None
     scopes: Scopes = FULL
+    narrowing: Narrowing | None = None
+    network: Network | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +150,7 @@ class Caller:
     kind: KeyKind
     generation: int = FIRST_GENERATION
     scopes: Scopes = FULL
+    terms: Terms | None = None
 
 
 def mint_name(kind: KeyKind, random_hex: Callable[[int], str]) -> str:

@@ -23,7 +23,7 @@ from logboom.keys.policies import find_policy
 from logboom.keys.policy import check_lifetime
 from logboom.keys.repository import KeyRepository, ValueTaken
 from logboom.keys.rights import REVEALING, Rights, check_covers, check_giving, may_have
-from logboom.keys.rows import ACTIVE, RETIRING
+from logboom.keys.rows import ACTIVE, RETIRING, number_changes
 from logboom.keys.vault import Vault, WrappedKey
 from logboom.keys.verdict import Standing
 from logboom.limits import IMPORTS_PER_HOUR_MAX, OVERLAP_DEFAULT_MS, TOMBSTONE_MS
@@ -284,7 +284,8 @@ class Keys:
             after = [self._delete(connection, key, now_ms) for key in before]
             for key in after:
                 self._repository.update(connection, key)
-            after = [self._repository.number_change(connection, key) for key in after]
+            seq = number_changes(connection, [key.id for key in after])
+            after = [replace(key, revision=seq) for key in after]
             for was, key in zip(before, after, strict=True):
                 self._tell(connection, KeyAction.DELETED, before=was, after=key, actor=actor)
             standings = [self._standings(connection, key.id) for key in after]

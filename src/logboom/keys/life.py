@@ -17,6 +17,7 @@ from logboom.limits import HOLD_MS_MAX, OVERLAP_MS_MAX
 DURATION: Final = re.compile(r"(0|[1-9][0-9]{0,8})(s|m|h|d)|0")
 UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 REVEAL_MODES: Final = tuple(Reveal)
+KIND_WORDS: Final = {KeyKind.INGESTION: "an ingestion key", KeyKind.SERVICE: "a service key"}
 
 
 def held(key: Key, until_ms: int) -> Key:
@@ -90,8 +91,20 @@ def edited(key: Key, changes: Mapping[str, Any], now_ms: int) -> Key:
 
 def check_fit(key: Key | NewKey) -> None:
     """Raises ValidationFailed for what does not fit the kind of the key."""
-    if key.kind is KeyKind.INGESTION and key.scopes is not FULL:
-        raise ValidationFailed(Detail(message='"scopes" is not allowed for an ingestion key', key="scopes"))
+    limits = key.limits
+    if key.kind is KeyKind.INGESTION:
+        misfits = {"scopes": key.scopes is not FULL}
+    else:
+        misfits = {
+            "narrowing": key.narrowing is not None,
+            "limits.bytes_per_day": limits is not None and limits.bytes_per_day is not None,
+            "limits.lines_per_day": limits is not None and limits.lines_per_day is not None,
+            "limits.on_excess": limits is not None and limits.on_excess is not None,
+        }
+    message = f"is not allowed for {KIND_WORDS[key.kind]}"
+    broken = [Detail(message=f'"{member}" {message}', key=member) for member, is_misfit in misfits.items() if is_misfit]
+    if broken:
+        raise ValidationFailed(*broken)
 
 
 def check_times(not_before_ms: int | None, expires_at_ms: int | None, now_ms: int) -> None:

@@ -15,6 +15,8 @@ from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, NewKey, 
 from logboom.keys.nodes import Seen
 from logboom.keys.readers import Reader, broken, one_of, read_labels, read_members, read_moment, read_text
 from logboom.keys.scopes import FULL, PRESETS, Scope, Scopes, render_scopes
+from logboom.keys.term_wire import read_limits, read_narrowing, read_network
+from logboom.keys.terms import render_term
 from logboom.keys.verdict import Refused, Standing, decide
 from logboom.keys.wire import parse_kind_filter
 from logboom.limits import (
@@ -128,6 +130,9 @@ def render_key(key: Key, now_ms: int, *, with_value: bool = False) -> dict[str, 
             "format": key.format.value,
             "reveal": key.reveal.value,
             "scopes": render_scopes(key.scopes),
+            "narrowing": render_term(key.narrowing),
+            "network": render_term(key.network),
+            "limits": render_term(key.limits),
             "imported": key.is_imported,
             "created_by": key.created_by,
             "created_ms": key.created_ms,
@@ -228,6 +233,9 @@ CHANGES: Final[dict[str, Reader]] = {
     "expires_at_ms": read_moment,
     "reveal": one_of(Reveal),
     "scopes": read_scope_names,
+    "narrowing": read_narrowing,
+    "network": read_network,
+    "limits": read_limits,
 }
 NEW_KEY: Final = CHANGES | {"type": one_of(KeyKind), "format": one_of(KeyFormat)}
 IMPORT: Final = CHANGES | {"type": one_of(KeyKind), "value": read_text}

@@ -20,9 +20,11 @@ from logboom.database.tables import accounts, data_keys, key_policies, key_value
 from logboom.errors import Detail, KeyLimitReached, NotFound, SecretOutdated
 from logboom.keys.formats import mask
 from logboom.keys.key import Caller, Key, KeyFormat, KeyKind, KeyState, Reveal, is_key_id
+from logboom.keys.narrowing import Narrowing
 from logboom.keys.rows import ACTIVE, DEAD, RETIRING, data_key_of, key_rows, number_changes, open_value, value_rows
 from logboom.keys.scopes import read_scopes, render_scopes
 from logboom.keys.secret_text import Purpose
+from logboom.keys.terms import Limits, Network, read_term, render_term, terms_of
 from logboom.keys.vault import Place, SealError, Vault, WrappedKey
 from logboom.keys.verdict import Standing
 from logboom.keys.versions import KeyringState, find_checks, read_state
@@ -361,6 +363,9 @@ def _changing_columns(key: Key) -> dict[str, Any]:
         "owner": key.owner,
         "reveal": key.reveal.value,
         "scopes": _json(render_scopes(key.scopes)),
+        "narrowing": _json(render_term(key.narrowing)),
+        "network": _json(render_term(key.network)),
+        "limits": _json(render_term(key.limits)),
         "is_imported": key.is_imported,
         "held_until_ms": key.held_until_ms,
         "not_before_ms": key.not_before_ms,
@@ -389,6 +394,9 @@ def _key(row: Row[Any]) -> Key:
         format=KeyFormat(row.format),
         reveal=Reveal(row.reveal),
         scopes=read_scopes(row.scopes),
+        narrowing=read_term(row.narrowing, Narrowing),
+        network=read_term(row.network, Network),
+        limits=read_term(row.limits, Limits),
         is_imported=row.is_imported,
         generation=row.generation,
         retiring_until_ms=row.retiring_until_ms,
@@ -399,16 +407,22 @@ def _key(row: Row[Any]) -> Key:
 
 
 def _standing(row: Row[Any]) -> Standing:
+    state, terms = KeyState(row.state), None
+    try:
+        terms = terms_of(row.narrowing, row.network, row.limits)
+    except ValueError:  # what cannot be read must not count as no bound
+        state = KeyState.DISABLED if state is not KeyState.DELETED else state
     caller = Caller(
         account_id=row.account_id,
         key_id=row.id,
         kind=KeyKind(row.kind),
         generation=row.generation,
         scopes=read_scopes(row.scopes),
+        terms=terms,
     )
     return Standing(
         caller=caller,
-        state=KeyState(row.state),
+        state=state,
         held_until_ms=row.held_until_ms,
         not_before_ms=row.not_before_ms,
         expires_at_ms=row.expires_at_ms,

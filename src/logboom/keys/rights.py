@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from logboom.errors import NotAuthorized, ScopeExceeded, ScopeMissing
+from logboom.errors import NotAuthorized, ScopeExceeded, ScopeMissing, SecretOutdated
 from logboom.keys.change import Actor, ActorKind, KeyAction
 from logboom.keys.key import Caller, Key, KeyKind
 from logboom.keys.repository import KeyRepository
@@ -53,7 +53,7 @@ class Rights:
                 if missing := lacking(found.scopes, needed):
                     raise ScopeMissing(*missing)
                 return found.scopes
-        raise NotAuthorized
+        raise NotAuthorized if snapshot.is_whole else SecretOutdated
 
 
 def needed_for(action: KeyAction) -> tuple[Scope, ...]:

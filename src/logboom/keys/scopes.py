@@ -53,5 +53,11 @@ def render_scopes(scopes: Scopes) -> list[str] | None:
 
 
 def read_scopes(stored: str | None) -> Scopes:
-    """What `render_scopes` gave, as it was stored. A name that is not known, as a newer server's, allows nothing."""
-    return None if stored is None else frozenset(Scope(name) for name in json.loads(stored) if name in tuple(Scope))
+    """What `render_scopes` gave, as it was stored. What is not known, as a newer server's names, allows nothing."""
+    if stored is None:
+        return FULL
+    try:
+        names = json.loads(stored)
+    except ValueError:
+        return frozenset()
+    return frozenset(scope for scope in Scope if isinstance(names, list) and scope.value in names)

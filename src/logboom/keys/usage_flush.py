@@ -26,7 +26,7 @@ class UsageFlush:
     """Takes from the counters and gives to the repository. *random* gives a number from 0 to 1.
 
     *keep* gives what may be kept of a text that a sender chose. *on_written* is told of every attempt that had
-    something to write, and whether it could.
+    something to write, and whether it could. *on_round* is called after each round, to look at what all have written.
     """
 
     def __init__(
@@ -36,10 +36,12 @@ class UsageFlush:
         random: Callable[[], float],
         keep: Callable[[str], str] = str,
         on_written: Callable[[bool], None] = lambda _: None,
+        on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self.counters = Counters(on_new=self._wake)
         self.recent = Recent()
-        self._repository, self._random, self._keep, self._on_written = repository, random, keep, on_written
+        self._repository, self._random, self._keep = repository, random, keep
+        self._on_written, self._on_round = on_written, on_round
         self._left = Counts()  # what could not be written
         self._writing = threading.Lock()
         self._news = threading.Event()
@@ -87,6 +89,7 @@ class UsageFlush:
     def _try_flush(self) -> None:
         try:
             self.flush()
+            self._on_round()
         except LogboomError as error:
             log.warning("usage.not_written", error=type(error).__name__, effect="it is kept and written later")
         except Exception:  # the edge of this thread: counts are not worth a server's life

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, bindparam, func, select, text
 from logboom.database.engine import reading, writing
 from logboom.database.tables import audit_events, key_leaks, key_usage, key_users, keys
 from logboom.keys.credentials import Carrier
+from logboom.keys.meter import Used
 from logboom.keys.usage import Counts, Hour, HourCount, User, UserCount
 
 USERS_KEPT: Final = 20
@@ -70,6 +71,14 @@ FORGET_OLDER_USERS: Final = text(
 # Once a day is enough to know, and the row of a key is read by many.
 SEE_IN_ADDRESS: Final = text(
     "UPDATE keys SET url_seen_ms = :at_ms WHERE id = :key_id AND (url_seen_ms IS NULL OR url_seen_ms < :again_ms)"
+)
+
+# Few keys have limits of a day, and a day has few hours of each.
+USED_OF_LIMITED: Final = text(
+    """SELECT key_usage.key_id, SUM(key_usage.lines) AS lines, SUM(key_usage.bytes) AS bytes
+    FROM key_usage JOIN keys ON keys.id = key_usage.key_id
+    WHERE keys.limits IS NOT NULL AND keys.deleted_ms IS NULL AND key_usage.hour_ms >= :day_ms
+    GROUP BY key_usage.key_id"""
 )
 
 FORGET_OLD_HOURS: Final = text("DELETE FROM key_usage WHERE hour_ms < :before_ms")
@@ -138,6 +147,12 @@ class UsageRepository:
         newest = mine.order_by(key_users.c.last_ms.desc(), key_users.c.user_digest)
         with reading(self._engine) as connection:
             return [_kept_user(row) for row in connection.execute(newest)]
+
+    def used_of_limited(self, day_ms: int) -> dict[str, Used]:
+        """What was accepted since *day_ms* of the live keys with limits, by all servers and of all values."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(USED_OF_LIMITED, {"day_ms": day_ms}).all()
+        return {row.key_id: Used(int(row.lines), int(row.bytes)) for row in rows}
 
     def signs(self, account_id: str) -> dict[str, SignsKept]:
         """What is known of the live keys of an account beside themselves, by key."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from logboom.keys.credentials import Carrier
 from logboom.keys.key import Caller, KeyKind
+from logboom.keys.meter import Meter
 from logboom.keys.usage import AGENT_READ_MAX, HOST_READ_MAX, HOUR_MS, Counters, Use
 from logboom.keys.usage_flush import UsageFlush
 from logboom.keys.usage_repository import UsageRepository
@@ -86,6 +87,7 @@ class KeyUse:
 
 def watch_use(
     database: Engine,
+    meter: Meter,
     *,
     now_ms: Callable[[], int],
     random: Callable[[], float],
@@ -94,10 +96,17 @@ def watch_use(
 ) -> KeyUse:
     """*random* gives a number from 0 to 1, *keep* what may be kept of a sender's text.
 
-    *on_written* is told of each write, and whether it could be done.
+    *on_written* is told of each write, and whether it could be done. The *meter* learns what was used already before
+    this returns, and after each round. Raises Unavailable.
     """
     repository = UsageRepository(database)
-    flush = UsageFlush(repository, random=random, keep=keep, on_written=on_written)
+
+    def teach() -> None:
+        day_ms = meter.day_ms
+        meter.learn(day_ms, repository.used_of_limited(day_ms))
+
+    teach()
+    flush = UsageFlush(repository, random=random, keep=keep, on_written=on_written, on_round=teach)
     return KeyUse(listener=UseListener(flush.counters, now_ms=now_ms), flush=flush, repository=repository)
 
 

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from logboom.errors import KeyHeld, LogboomError
+from logboom.errors import (
+    AddressRefused,
+    KeyHeld,
+    LimitHeld,
+    LimitRefused,
+    LogboomError,
+    NotAuthorized,
+    ScopeMissing,
+)
 from logboom.keys.key import Caller, KeyState
+from logboom.keys.scopes import Scope
 from logboom.limits import HELD_RETRY_AFTER_S_MAX
 
 
@@ -23,6 +32,11 @@ class Refusal(StrEnum):
     HELD = "The key is on hold for a while."
     WRONG_KIND = "The key is of the other kind."  # never a verdict: the door says so
     SCOPE_MISSING = "The key may not do this."
+    SCOPE_EXCEEDED = "The key may not give or read so much."
+    ADDRESS = "The key is not used from this address."
+    NARROWED = "The key may not send this."
+    RATE = "The key is used too often."
+    DAY_FULL = "The key has sent as much as it may on one day."
 
 
 # What was once a key and is none any more, for now or for good.
@@ -53,11 +67,19 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """A value that is known and does not open the door; *caller* is who it would have been."""
+    """A value that is known and does not open the door; *caller* is who it would have been.
+
+    *detail* says more than the refusal does; *is_held* is whether its user shall keep what it sends; in a *dry run* the
+    key opens all the same.
+    """
 
     caller: Caller
     refusal: Refusal
     retry_after_s: int | None = None
+    detail: str = ""
+    scopes: tuple[Scope, ...] = ()
+    is_held: bool = False
+    is_dry_run: bool = False
 
 
 def decide(standing: Standing, now_ms: int) -> Caller | Refused:
@@ -72,10 +94,20 @@ def decide(standing: Standing, now_ms: int) -> Caller | Refused:
 
 
 def error_of(refused: Refused, refusal: type[LogboomError]) -> LogboomError:
-    """What a refused key is answered: *refusal*, or to keep the lines."""
-    if refused.refusal is Refusal.HELD:
-        return KeyHeld(refused.retry_after_s or 1, reason=refused.refusal.value)
-    return refusal(reason=refused.refusal.value)
+    """What a refused key is answered: *refusal*, which is the door's, unless something else says more."""
+    reason, retry_after_s = refused.detail or refused.refusal.value, refused.retry_after_s or 1
+    match refused.refusal:
+        case Refusal.HELD:
+            return KeyHeld(retry_after_s, reason=reason)
+        case Refusal.RATE | Refusal.DAY_FULL:
+            limit = LimitHeld if refused.is_held else LimitRefused
+            return limit(retry_after_s, reason=reason)
+        case Refusal.SCOPE_MISSING:
+            return ScopeMissing(*refused.scopes)
+        case Refusal.ADDRESS if refusal is NotAuthorized:
+            return AddressRefused()  # Mezmo: 401 when a key cannot be used at all, 403 when not for this. mezmo-api 2.3
+        case _:
+            return refusal(reason=reason)
 
 
 def _find_refusal(standing: Standing, now_ms: int) -> Refusal | None:
