@@ -24,10 +24,12 @@ from measure import machine_name, percentile
 from sqlalchemy import Engine, event
 from starlette.requests import Request
 
+from logboom.keys.bounds import Bounds
 from logboom.keys.feed import Feed
 from logboom.keys.following import follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import Caller, KeyKind
+from logboom.keys.meter import Meter
 from logboom.keys.use import watch_use
 from logboom.keys.vault import Vault
 
@@ -70,7 +72,8 @@ async def measure_all(house: KeysHouse, values: list[str], samples: int) -> None
     following.start()
     await following.feed.ensure()
     use = watch_use(house.engine, now_ms=house.clock, random=random.random, on_written=lambda _: None)
-    gate = Gate(house.keyring, following.feed, now_ms=house.clock, on_admitted=use.listener.admitted)
+    bounds = Bounds(Meter(now_ms=house.clock, monotonic_s=time.monotonic))
+    gate = Gate(house.keyring, following.feed, bounds, now_ms=house.clock, on_admitted=use.listener.admitted)
     asked = random.choices(values, k=samples)
     statements = count_statements(house.engine)
     gc.collect()

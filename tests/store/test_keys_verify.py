@@ -10,10 +10,12 @@ from sqlalchemy import event
 from starlette.requests import Request
 
 from logboom.errors import KeyRefused
+from logboom.keys.bounds import Bounds
 from logboom.keys.change import SYSTEM
 from logboom.keys.following import follow
 from logboom.keys.gate import Gate
 from logboom.keys.key import KeyKind
+from logboom.keys.meter import Meter
 
 REQUESTS = 1_000
 BESIDE_PER_S_MAX = 100
@@ -47,7 +49,9 @@ def test_a_thousand_requests_send_no_statement(database_url):
     event.listen(house.engine, "before_cursor_execute", lambda *_: counts.update([threading.current_thread().name]))
     following.start()
     began = time.monotonic()
-    outcomes = asyncio.run(pass_often(Gate(house.keyring, following.feed, now_ms=house.clock), live.value, gone.value))
+    bounds = Bounds(Meter(now_ms=house.clock, monotonic_s=time.monotonic))
+    gate = Gate(house.keyring, following.feed, bounds, now_ms=house.clock)
+    outcomes = asyncio.run(pass_often(gate, live.value, gone.value))
     took_s, sent = time.monotonic() - began, counts.copy()
     following.stop()
     house.engine.dispose()

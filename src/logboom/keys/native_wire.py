@@ -214,7 +214,7 @@ def read_scope_names(member: str, given: object) -> Scopes:
 
 
 def _overlap(member: str, given: object) -> int:
-    return 0 if given == 0 and isinstance(given, int) else life.parse_overlap(read_text(member, given))
+    return 0 if type(given) is int and given == 0 else life.parse_overlap(read_text(member, given))
 
 
 def _parse_label(text: str | None) -> tuple[str, str | None] | None:
