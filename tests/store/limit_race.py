@@ -22,6 +22,7 @@ from logboom.keys.key import KeyKind
 
 PROCESSES = 40
 PATIENCE_S = 1_800
+FILL_TRIES_MAX = 1_000
 CHANGES_PER_100 = 6  # in a round of changes; all else are attempts to create a key
 IMPORTS = ["psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.pysqlite"]
 IMPORTS += ["keys_house", "audit_house", "logboom.records"]
@@ -120,8 +121,9 @@ class _Runner:
             else:
                 self._create(this)
         # Whoever has deleted fills up again, so that the account ends exactly full.
-        while self._create(this):
-            pass
+        for _ in range(FILL_TRIES_MAX):  # a database that has gone must not be asked for ever
+            if not self._create(this):
+                break
 
     def _create(self, this: Round) -> bool:
         """Try once. Returns whether there may be room for another."""
