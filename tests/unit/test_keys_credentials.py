@@ -13,7 +13,7 @@ from starlette.requests import Request
 from logboom.errors import KeyRefused, MissingCredentials, NotAuthorized, RequestError, WrongKeyKind
 from logboom.keys.bounds import Bounds
 from logboom.keys.feed import Feed
-from logboom.keys.gate import Gate
+from logboom.keys.gate import TWO_KEYS, Gate
 from logboom.keys.key import Caller, KeyKind
 from logboom.keys.keyring import Keyring
 from logboom.keys.meter import Meter
@@ -173,3 +173,16 @@ def test_no_carrier_content_does_more_than_refuse(gate, authorization, apikey, q
     ):
         with pytest.raises(RequestError):
             asyncio.run(door())
+
+
+def test_two_different_keys_are_told_so_whatever_they_are(gate):
+    for values in ((SENDER, OTHER_SENDER), (SENDER, STRANGER), (STRANGER, READER)):
+        for header, door in (("ingestionkey", gate.ingestion_caller), ("servicekey", service_door(gate))):
+            request = make_request(("apikey", values[0]), (header, values[1]))
+            with pytest.raises(RequestError) as refused:
+                asyncio.run(door(request))
+            assert refused.value.reason == TWO_KEYS
+
+
+def service_door(gate):
+    return lambda request: gate.service_caller(request, ())

@@ -28,6 +28,8 @@ from logboom.keys.scopes import Scope
 from logboom.keys.verdict import FINAL, Refusal, Refused, error_of
 
 WRONG_DOOR = "This is a service key. Send lines with an ingestion key."
+# Whoever sent the request knows that much, so it tells nobody anything of either.
+TWO_KEYS = "The request carries two different keys."
 
 OnAdmitted = Callable[[Request, Caller, Carrier], None]
 OnRefused = Callable[[Request, Refused, Carrier], None]
@@ -77,7 +79,7 @@ class Gate:
         values = ingestion_values(request, body_key)
         if not values:
             raise MissingCredentials
-        found = await self._find(values)
+        found = await self._find(values, KeyRefused)
         # Mezmo: a service key does not open the ingester; it is told the same as an unknown one. mezmo-api 24 Q12
         if found is None:
             raise KeyRefused
@@ -95,7 +97,7 @@ class Gate:
         end up in logs.
         """
         values = service_values(request, allow_query=allow_query)
-        found = await self._find(values)
+        found = await self._find(values, NotAuthorized)
         # Mezmo: 401 when the key cannot be used at all, 403 when it is known but not allowed. mezmo-api 2.3, 24 Q2
         if found is None:
             raise NotAuthorized
@@ -107,7 +109,7 @@ class Gate:
     async def any_caller(self, request: Request) -> Caller:
         """Whoever asks about themselves, with a key of any kind. Raises NotAuthorized (401) and KeyHeld (504)."""
         values = any_values(request)
-        found = await self._find(values)
+        found = await self._find(values, NotAuthorized)
         if found is None:
             raise NotAuthorized
         return self._admit(request, found, values, NotAuthorized)
@@ -144,9 +146,11 @@ class Gate:
         """Whether a sender gave any key outside of the body, good or bad."""
         return bool(ingestion_values(request))
 
-    async def _find(self, values: Carried) -> Caller | Refused | None:
-        if len(values) != 1:
+    async def _find(self, values: Carried, refusal: type[LogboomError]) -> Caller | Refused | None:
+        if not values:
             return None
+        if len(values) > 1:
+            raise refusal(reason=TWO_KEYS)
         (value,) = values
         found = await self._look_up(value)
         if found is None:
