@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, make_url, select
@@ -32,36 +32,25 @@ from logboom.keys.master_secret import SecretSource, open_known_vault
 from logboom.keys.nodes import LIVE_MS, Nodes
 from logboom.keys.repository import KeyRepository
 from logboom.keys.rotation import Batch, Rotation, Waiting
+from logboom.keys.secret_records import Census, Record, list_records
 from logboom.keys.secret_text import SECRET_BYTES, VERSIONS_MAX, MasterSecret, Purpose, Version, render_line
 from logboom.keys.vault import Vault
 from logboom.keys.versions import dead_by_version, read_state, rows_by_version
-from logboom.limits import CRYPTOPERIOD_DAYS
 from logboom.records import KeyRecords
 from logboom.settings import Settings
 
 PAUSE_S = 0.02  # between two batches, so that the writes of servers find their turn
 SERVERS_WAIT_S = LIVE_MS / 1000 + 10  # a server that was killed counts as alive for a while
 EVERY_SERVER = 2**62  # a change that nobody will ever make: nobody waits for this command to see one
-ACTIONS = {Purpose.PEPPER: Action.PEPPER_ROTATED, Purpose.KEK: Action.KEK_ROTATED}
+ACTIONS = {
+    Purpose.PEPPER: Action.PEPPER_ROTATED,
+    Purpose.KEK: Action.KEK_ROTATED,
+    Purpose.AUDIT: Action.AUDIT_KEY_ROTATED,
+}
+
+NAMES = {Purpose.PEPPER: "pepper", Purpose.KEK: "KEK", Purpose.AUDIT: "audit key"}
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One version of one secret, as NIST SP 800-57 wants it recorded. Never the secret itself.
-
-    *state* is prepared, active, retiring or missing; *rows* need it, *ended* are values that are only remembered by it.
-    *made* and *due* are days, empty when unknown.
-    """
-
-    purpose: str
-    version: int
-    state: str
-    made: str
-    due: str
-    rows: int
-    ended: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +88,7 @@ class Custody:
     keys: Keys
     rotation: Rotation
     nodes: Nodes
+    audit: AuditLog
     events: "CustodyEvents"
     now_ms: Callable[[], int]
     say: Say
@@ -110,16 +100,14 @@ class Custody:
         """Every version that the secret has or a row needs, oldest first."""
         secret = self._secret()
         with reading(self.database) as connection:
-            numbers = read_state(connection).numbers
-            rows = {purpose: rows_by_version(connection, purpose) for purpose in Purpose}
-            ended = dead_by_version(connection)
             begun_ms: int | None = connection.execute(select(func.min(accounts.c.created_ms))).scalar_one()
-        first_day = "" if begun_ms is None else str(datetime.fromtimestamp(begun_ms / 1000, UTC).date())
-        return [
-            self._record(purpose, number, secret, numbers[purpose], rows[purpose], first_day=first_day, ended=ended)
-            for purpose in Purpose
-            for number in sorted({version.number for version in secret.of(purpose)} | rows[purpose].keys())
-        ]
+            census = Census(
+                numbers=self._numbers(connection, secret),
+                rows={purpose: rows_by_version(connection, purpose) for purpose in Purpose},
+                ended=dead_by_version(connection),
+                first_day="" if begun_ms is None else _day(begun_ms),
+            )
+        return list_records(secret, census)
 
     def list_waiting(self) -> list[Waiting]:
         """The values that still need an older pepper."""
@@ -139,7 +127,7 @@ class Custody:
                 return self._lines(secret, purpose)
             if len(secret.of(purpose)) >= VERSIONS_MAX:
                 raise RotationRefused(
-                    f"Version {current} of the {purpose.value} is still being brought in. "
+                    f"Version {current} of the {NAMES[purpose]} is still being brought in. "
                     f"Run rotate-{purpose.value} and then finish; two versions can be alive at once, not three."
                 )
             return self._lines(self._add(secret, purpose), purpose)
@@ -161,9 +149,13 @@ class Custody:
             number = max(secret.newest(purpose), current)
             self.vault.read_secret_again()
             if not self.vault.knows(purpose, number):
-                raise RotationRefused(f"The secret lacks version {number} of the {purpose.value}. Is it up to date?")
-            self._begin(purpose, number)
-            self.say(f"Every server uses version {number} of the {purpose.value} for what is new.")
+                raise RotationRefused(f"The secret lacks version {number} of the {NAMES[purpose]}. Is it up to date?")
+            event = self.events.rotated(purpose, secret.of(purpose)[0].number, number)
+            self._begin(purpose, number, event)
+            self.say(f"Every server uses version {number} of the {NAMES[purpose]} for what is new.")
+            if purpose is Purpose.AUDIT:
+                self.audit.begin_newest(event)
+                return Swept(version=number, moved=0)
             return self._wrap_anew(number) if purpose is Purpose.KEK else self._digest_anew(number)
 
     def finish(self, *, drop_waiting: bool) -> Finished:
@@ -188,37 +180,43 @@ class Custody:
 
     def _current(self, purpose: Purpose) -> int:
         with reading(self.database) as connection:
-            return read_state(connection).numbers[purpose]
+            return self._numbers(connection, self._secret())[purpose]
+
+    def _numbers(self, connection: Connection, secret: MasterSecret) -> Mapping[Purpose, int]:
+        """Which versions are used. Of the audit keys, the signature of the log's head tells it."""
+        alive = secret.of(Purpose.AUDIT)
+        is_newest = len(alive) == 1 or self.audit.is_signed_by_newest()
+        return {**read_state(connection).numbers, Purpose.AUDIT: alive[-1 if is_newest else 0].number}
 
     def _add(self, secret: MasterSecret, purpose: Purpose) -> MasterSecret:
-        today = str(datetime.fromtimestamp(self.now_ms() / 1000, UTC).date())
-        version = Version(number=secret.newest(purpose) + 1, secret=secrets.token_bytes(SECRET_BYTES), made=today)
+        fresh, today = secrets.token_bytes(SECRET_BYTES), _day(self.now_ms())
+        version = Version(number=secret.newest(purpose) + 1, secret=fresh, made=today)
         secret = secret.with_version(purpose, version)
         if self.source.is_file:
             self.source.replace(secret, secrets.token_bytes)
-            self.say(f"Wrote version {version.number} of the {purpose.value} to {self.source.file}.")
+            self.say(f"Wrote version {version.number} of the {NAMES[purpose]} to {self.source.file}.")
         return secret
 
-    def _begin(self, purpose: Purpose, number: int) -> None:
+    def _begin(self, purpose: Purpose, number: int, event: AuditEvent) -> None:
         """Have every server use the version, and return when all that live know it. Raises RotationRefused."""
         self.nodes.saw(EVERY_SERVER)
         self.nodes.join()  # a server tells what it has seen when there is somebody to be told
         try:
-            seq = self.rotation.begin(
-                purpose,
-                number,
-                lambda connection, state: self.events.rotated(connection, purpose, state.numbers[purpose], number),
-            )
+            seq = self.rotation.begin(purpose, number, lambda connection: self._tell(connection, purpose, event))
             until_s = time.monotonic() + self.servers_wait_s
             while behind := self.nodes.wait_for(seq).missing:
                 if time.monotonic() > until_s:
                     raise RotationRefused(
-                        f"Version {number} of the {purpose.value} is not known to {', '.join(behind)}. Nothing that "
+                        f"Version {number} of the {NAMES[purpose]} is not known to {', '.join(behind)}. Nothing that "
                         f"was there has been changed. Give it the new secret, then run this again."
                     )
                 self.say(f"Waiting for {', '.join(behind)} to take up the new secret.")
         finally:
             self.nodes.leave()
+
+    def _tell(self, connection: Connection, purpose: Purpose, event: AuditEvent) -> None:
+        if purpose is not Purpose.AUDIT:  # its event is the first one that the new key signs
+            self.audit.append(connection, event)
 
     def _digest_anew(self, number: int) -> Swept:
         left = self.rotation.count_values()
@@ -259,7 +257,8 @@ class Custody:
     def _give_up(self, secret: MasterSecret, waiting: Sequence[Waiting], forgotten: int) -> Finished:
         """First it is told, then the file is written: what was cut off in between is told twice, never not."""
         with writing(self.database) as connection:
-            numbers = read_state(connection, is_locked=True).numbers
+            read_state(connection, is_locked=True)
+            numbers = self._numbers(connection, secret)
             rows = {purpose: rows_by_version(connection, purpose) for purpose in Purpose}
             given_up = {
                 purpose: [version for version in secret.of(purpose) if version.number < numbers[purpose]]
@@ -268,7 +267,7 @@ class Custody:
             }
             listed = {purpose.value: [version.number for version in old] for purpose, old in given_up.items() if old}
             if listed:
-                self.events.finished(connection, listed)
+                self.audit.append(connection, self.events.finished(listed))
         for purpose, old in given_up.items():
             secret = secret.without(purpose, {version.number for version in old})
         if listed and self.source.is_file:
@@ -283,36 +282,7 @@ class Custody:
 
     @staticmethod
     def _lines(secret: MasterSecret, purpose: Purpose) -> list[str]:
-        return [render_line(purpose, version) for version in secret.of(purpose)]
-
-    @staticmethod
-    def _record(
-        purpose: Purpose,
-        number: int,
-        secret: MasterSecret,
-        current: int,
-        rows: Mapping[int, int],
-        *,
-        first_day: str,
-        ended: Mapping[int, int],
-    ) -> Record:
-        known = {version.number: version for version in secret.of(purpose)}
-        made = known[number].made if number in known else ""
-        if not made and number == 1:
-            made = first_day
-        if number not in known:
-            state = "missing"
-        else:
-            state = "active" if number == current else "prepared" if number > current else "retiring"
-        return Record(
-            purpose=purpose.value,
-            version=number,
-            state=state,
-            made=made,
-            due=str(date.fromisoformat(made) + timedelta(days=CRYPTOPERIOD_DAYS)) if made else "",
-            rows=rows.get(number, 0),
-            ended=ended.get(number, 0) if purpose is Purpose.PEPPER else 0,
-        )
+        return [render_line(purpose.value, version) for version in secret.of(purpose)]
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -331,24 +301,20 @@ class Custody:
 class CustodyEvents:
     """What is told to the audit log. No account sees it; no secret stands in it."""
 
-    def __init__(self, audit: AuditLog, *, actor: str, now_ms: Callable[[], int]) -> None:
-        self._audit, self._actor, self._now_ms = audit, actor, now_ms
+    def __init__(self, *, actor: str, now_ms: Callable[[], int]) -> None:
+        self._actor, self._now_ms = actor, now_ms
 
-    def rotated(self, connection: Connection, purpose: Purpose, before: int, after: int) -> None:
+    def rotated(self, purpose: Purpose, before: int, after: int) -> AuditEvent:
         name = f"{purpose.value}_version"
-        self._append(connection, ACTIONS[purpose], {name: before}, {name: after})
+        return self._event(ACTIONS[purpose], {name: before}, {name: after})
 
-    def finished(self, connection: Connection, given_up: Mapping[str, Sequence[int]]) -> None:
-        self._append(connection, Action.SECRETS_FINISHED, {"versions": given_up}, None)
+    def finished(self, given_up: Mapping[str, Sequence[int]]) -> AuditEvent:
+        return self._event(Action.SECRETS_FINISHED, {"versions": given_up}, None)
 
-    def _append(
-        self,
-        connection: Connection,
-        action: Action,
-        before: Mapping[str, object],
-        after: Mapping[str, object] | None,
-    ) -> None:
-        event = AuditEvent(
+    def _event(
+        self, action: Action, before: Mapping[str, object] | None, after: Mapping[str, object] | None
+    ) -> AuditEvent:
+        return AuditEvent(
             account_id=None,
             action=action,
             actor=Actor(kind=ActorKind.CLI, name=self._actor),
@@ -358,7 +324,6 @@ class CustodyEvents:
             before=before,
             after=after,
         )
-        self._audit.append(connection, event)
 
 
 @contextmanager
@@ -381,7 +346,7 @@ def _make_custody(settings: Settings, database: Engine, say: Say, servers_wait_s
     source = SecretSource(folder=settings.data_dir, given=settings.master_secret)
     vault = open_known_vault(database, source, random_bytes=secrets.token_bytes)
     repository = KeyRepository(database, vault)
-    audit = AuditLog(database, vault.sign_audit, now_ms)
+    audit = AuditLog(database, vault.audit_keys, now_ms)
     records = KeyRecords(
         audit, now_ms=now_ms, now_s=time.monotonic, woken=threading.Event(), on_dropped=lambda _number: None
     )
@@ -401,7 +366,8 @@ def _make_custody(settings: Settings, database: Engine, say: Say, servers_wait_s
         keys=keys,
         rotation=Rotation(repository, vault),
         nodes=Nodes(database, node_id=secrets.token_hex(8), name=name, now_ms=now_ms),
-        events=CustodyEvents(audit, actor=_user_name(), now_ms=now_ms),
+        audit=audit,
+        events=CustodyEvents(actor=_user_name(), now_ms=now_ms),
         now_ms=now_ms,
         say=say,
         servers_wait_s=servers_wait_s,
@@ -411,6 +377,10 @@ def _make_custody(settings: Settings, database: Engine, say: Say, servers_wait_s
 def now_ms() -> int:
     """The wall clock in epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def _day(at_ms: int) -> str:
+    return str(datetime.fromtimestamp(at_ms / 1000, UTC).date())
 
 
 def _check_place(settings: Settings) -> None:

@@ -241,7 +241,7 @@ def open_parts(settings: Settings) -> Parts:
     keyring = Keyring(vault, offers.put)
     scanner = Scanner(keyring.find_holders)
     keep = partial(hide_values, scanner)
-    audit = AuditLog(database, vault.sign_audit, now_ms, listener=lambda _row: clerk_woken.set(), keep=keep)
+    audit = AuditLog(database, vault.audit_keys, now_ms, listener=lambda _row: clerk_woken.set(), keep=keep)
     audit.begin()
     records = KeyRecords(
         audit, now_ms=now_ms, now_s=time.monotonic, woken=clerk_woken, on_dropped=metrics.dropped_refusals.inc

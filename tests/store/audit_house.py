@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from logboom.audit.chain import one_key
 from logboom.audit.event import Action, Actor, ActorKind, AuditEvent, Door, SubjectKind
 from logboom.audit.repository import AuditLog
 from logboom.database.engine import open_database
@@ -23,7 +24,7 @@ def open_audit_log(url, *, audit_key=AUDIT_KEY, now_ms=NOW_MS, **arguments):
     """One server's audit log; two of them on one URL are two servers."""
     engine = open_database(url)
     migrate(engine)
-    log = AuditLog(engine, partial(sign, audit_key), lambda: now_ms, **arguments)
+    log = AuditLog(engine, one_key(partial(sign, audit_key)), lambda: now_ms, **arguments)
     log.begin()
     return log
 

@@ -58,7 +58,7 @@ class Server:
         return None if found is None or isinstance(found, Caller) else found.refusal.name
 
     def begin(self, purpose: Purpose = Purpose.PEPPER) -> int:
-        def tell(_connection: Connection, _state: object) -> None:
+        def tell(_connection: Connection) -> None:
             """Nobody wants to know."""
 
         return self.rotation.begin(purpose, 2, tell)

@@ -81,7 +81,7 @@ def intruder(log):
 @pytest.fixture
 def next_server(log):
     """A server that was started afterwards and remembers nothing."""
-    return AuditLog(log._engine, log._chain._sign, lambda: NOW_MS)
+    return AuditLog(log._engine, log._keys, lambda: NOW_MS)
 
 
 def swap(intruder, first, second):
@@ -177,7 +177,7 @@ def put_back(log, intruder):
     head = Head(seq=4, hash=kept["hash"])
     seen = log.verify().head
     intruder.do("DELETE FROM audit_events WHERE seq > 4")
-    values = {"hash": head.hash, "signature": log._chain.sign_head(head)}
+    values = {"hash": head.hash, "signature": log._alive()[0].sign_head(head)}
     intruder.do("UPDATE audit_head SET seq = 4, hash = :hash, signature = :signature", **values)
     return seen
 
@@ -228,7 +228,7 @@ def test_after_the_damage_events_are_kept_and_the_damage_stays(log, next_server,
 
 def test_an_older_head_beside_all_rows_hides_nothing_and_is_found_by_the_next_event(log, next_server, intruder):
     head = Head(seq=4, hash=intruder.see(4)["hash"])
-    values = {"hash": head.hash, "signature": log._chain.sign_head(head)}
+    values = {"hash": head.hash, "signature": log._alive()[0].sign_head(head)}
     intruder.do("UPDATE audit_head SET seq = 4, hash = :hash, signature = :signature", **values)
     assert (next_server.verify().ok, next_server.verify().rows) == (True, ROWS)
     next_server.record(make_event())

@@ -16,8 +16,15 @@ from logboom.audit.repository import AuditLog
 from logboom.custody import open_custody
 from logboom.database.engine import open_database, reading
 from logboom.database.migrate import migrate
-from logboom.database.tables import audit_events, keyring_state, master_secret_checks
-from logboom.errors import MasterSecretMissing, MasterSecretOutdated, MasterSecretWrong, RotationRefused, StartError
+from logboom.database.tables import audit_events, key_values, keyring_state, master_secret_checks
+from logboom.errors import (
+    MasterSecretMissing,
+    MasterSecretOutdated,
+    MasterSecretWrong,
+    RotationRefused,
+    SecretOutdated,
+    StartError,
+)
 from logboom.keys.change import SYSTEM
 from logboom.keys.key import KeyKind, NewKey, Reveal
 from logboom.keys.keyring import Keyring
@@ -26,6 +33,7 @@ from logboom.keys.master_secret import FILE_NAME, open_vault
 from logboom.keys.nodes import Nodes
 from logboom.keys.repository import KeyRepository
 from logboom.keys.secret_text import Purpose, parse_secret, render_secret
+from logboom.keys.vault import Vault
 from logboom.settings import Settings
 
 
@@ -38,7 +46,7 @@ class Installation:
         self.engine = open_database(url)
         migrate(self.engine)
         self.open_server()
-        AuditLog(self.engine, self.vault.sign_audit, custody_module.now_ms).begin()
+        AuditLog(self.engine, self.vault.audit_keys, custody_module.now_ms).begin()
         accounts = AccountRepository(self.engine, now_ms=custody_module.now_ms, random_hex=secrets.token_hex)
         self.account_id = accounts.create().id
 
@@ -54,6 +62,11 @@ class Installation:
 
     def open(self):
         return open_custody(self.settings, self.said.append)
+
+    def audit(self):
+        """What a server that has just started knows of the audit log."""
+        self.open_server()
+        return AuditLog(self.engine, self.vault.audit_keys, custody_module.now_ms)
 
     def create(self, reveal=Reveal.ALWAYS):
         new = NewKey(kind=KeyKind.INGESTION, name="key", reveal=reveal)
@@ -107,32 +120,47 @@ def numbers(installation, purpose=Purpose.PEPPER):
     return [version.number for version in installation.secret.of(purpose)]
 
 
-def test_a_whole_round_of_both(installation):
+MOVED = {Purpose.PEPPER: 3, Purpose.KEK: 1, Purpose.AUDIT: 0}
+
+
+def test_a_whole_round_of_everything(installation):
     made = [installation.create() for _ in range(3)]
     for purpose in Purpose:
         swept = rotate(installation, purpose)
-        assert (swept.version, swept.moved, tuple(swept.waiting), swept.altered) == (
-            2,
-            3 if purpose is Purpose.PEPPER else 1,
-            (),
-            0,
-        )
+        assert (swept.version, swept.moved, len(swept.waiting), swept.altered) == (2, MOVED[purpose], 0, 0)
         assert numbers(installation, purpose) == [1, 2]
     finished = finish(installation)
-    assert finished.given_up == {"pepper": [1], "kek": [1]}
-    assert (numbers(installation), numbers(installation, Purpose.KEK)) == ([2], [2])
+    assert finished.given_up == {"pepper": [1], "kek": [1], "audit": [1]}
+    assert [numbers(installation, purpose) for purpose in Purpose] == [[2], [2], [2]]
+    assert [version.number for version in installation.secret.audited] == [1]
     assert installation.open_server() == ()
     assert [installation.find(key) for key in made] == [key.id for key in made]
     assert [key.value for key in installation.keys.list_keys(installation.account_id)] == [key.value for key in made]
     assert [(action, kind) for action, kind, *_ in installation.events()] == [
         ("secrets.pepper_rotated", "cli"),
         ("secrets.kek_rotated", "cli"),
+        ("secrets.audit_rotated", "cli"),
         ("secrets.finished", "cli"),
     ]
     before, after = (json.loads(text) for text in installation.events()[0][2:])
     assert (before, after) == ({"pepper_version": 1}, {"pepper_version": 2})
-    assert AuditLog(installation.engine, installation.vault.sign_audit, custody_module.now_ms).verify().ok
-    assert rotate(installation).version == 3
+    assert installation.audit().verify().ok
+    assert [rotate(installation, purpose).version for purpose in Purpose] == [3, 3, 3]
+    assert installation.audit().verify().ok
+
+
+def test_nothing_depends_on_a_master_whose_parts_were_all_rotated(installation):
+    made = installation.create()
+    for purpose in Purpose:
+        rotate(installation, purpose)
+    finish(installation)
+    thief = Vault(installation.secret.master, random_bytes=secrets.token_bytes)
+    with reading(installation.engine) as connection:
+        digest = connection.execute(select(key_values.c.digest)).scalar_one()
+    assert digest not in thief.digests(made.value)
+    assert thief.knows(Purpose.AUDIT, 1)
+    with reading(installation.engine) as connection, pytest.raises(SecretOutdated):
+        KeyRepository(installation.engine, thief).get(connection, installation.account_id, made.id)
 
 
 def test_the_records_tell_versions_and_rows_and_no_secret(installation):
@@ -150,8 +178,10 @@ def test_the_records_tell_versions_and_rows_and_no_secret(installation):
         ("pepper", 2, "active", 1, 0),
         ("kek", 1, "active", 1, 0),
         ("kek", 2, "prepared", 0, 0),
+        ("audit", 1, "active", 0, 0),
     ]
-    assert all(one.made and one.due > one.made for one in records)
+    assert all(one.made for one in records)
+    assert all(one.due > one.made for one in records if one.state == "active")
     known = [line.split(":")[2] for line in installation.file.read_text().split()[1:]]
     said = repr(records) + "".join(installation.said) + repr(installation.events())
     assert not [text for text in known if text != "derived" and text in said]
@@ -212,14 +242,14 @@ def test_preparing_writes_the_secret_and_changes_nothing_else(installation):
 
 # What is said last before the cut.
 STEPS = {"written": "Wrote version", "begun": "Every server uses", "half done": "1 of"}
+CUTS = [(purpose, step) for purpose in Purpose for step in STEPS if (purpose, step) != (Purpose.AUDIT, "half done")]
 
 
 class CutOff(Exception):
     """Stands for kill -9."""
 
 
-@pytest.mark.parametrize("purpose", list(Purpose))
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("purpose", "step"), CUTS)
 def test_a_rotation_goes_on_where_it_was_cut_off(installation, purpose, step, monkeypatch):
     monkeypatch.setattr("logboom.keys.rotation.BATCH_KEYS", 1)
     made = [installation.create() for _ in range(3)]
@@ -235,7 +265,7 @@ def test_a_rotation_goes_on_where_it_was_cut_off(installation, purpose, step, mo
     assert [installation.find(key) for key in made] == [key.id for key in made]
     assert rotate(installation, purpose).version == 2
     assert finish(installation).given_up == {purpose.value: [1]}
-    installation.open_server()
+    assert installation.audit().verify().ok
     assert [installation.find(key) for key in made] == [key.id for key in made]
 
 

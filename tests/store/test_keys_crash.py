@@ -17,6 +17,7 @@ from audit_house import AUDIT_KEY, NOW_MS, make_records, open_audit_log, sign
 from keys_house import KeysHouse, open_keys_house
 from sqlalchemy import event, select
 
+from logboom.audit.chain import one_key
 from logboom.audit.repository import AuditLog
 from logboom.database.engine import open_database, reading
 from logboom.database.tables import key_values, keyring_state, keys
@@ -185,7 +186,7 @@ CASES = {
 
 def open_recording_house(url: str) -> KeysHouse:
     """A server that keeps the audit log too, on a database that the `audit` of the test has migrated."""
-    log = AuditLog(open_database(url), partial(sign, AUDIT_KEY), lambda: NOW_MS)
+    log = AuditLog(open_database(url), one_key(partial(sign, AUDIT_KEY)), lambda: NOW_MS)
     records = make_records(log, lambda: NOW_MS)
     return open_keys_house(url, on_change=records.record_change, is_migrated=True)
 

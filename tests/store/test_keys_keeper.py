@@ -36,7 +36,7 @@ class Server:
         self.house = open_keys_house(url, clock=clock, on_change=self.record)
         engine, now_ms = self.house.engine, self.house.clock
         vault = Vault(MASTER_SECRET, random_bytes=secrets.token_bytes)
-        self.audit = AuditLog(engine, vault.sign_audit, now_ms)
+        self.audit = AuditLog(engine, vault.audit_keys, now_ms)
         self.audit.begin()
         self.records = make_records(self.audit, now_ms)
         self.usage = UsageRepository(engine)

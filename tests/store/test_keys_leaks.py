@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from logboom.accounts.repository import AccountRepository
+from logboom.audit.chain import one_key
 from logboom.audit.event import Action, EventFilter
 from logboom.audit.repository import AuditLog
 from logboom.database.engine import open_database, writing
@@ -43,7 +44,7 @@ class LeaksHouse:
         self.engine = open_database(url)
         migrate(self.engine)
         vault = Vault(MASTER_SECRET, random_bytes=secrets.token_bytes)
-        self.audit = AuditLog(self.engine, partial(sign, AUDIT_KEY), self.clock)
+        self.audit = AuditLog(self.engine, one_key(partial(sign, AUDIT_KEY)), self.clock)
         self.audit.begin()
         records = KeyRecords(
             self.audit, now_ms=self.clock, now_s=lambda: 0.0, woken=threading.Event(), on_dropped=pytest.fail

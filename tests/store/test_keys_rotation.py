@@ -205,6 +205,20 @@ def test_a_server_without_the_new_pepper_says_so_instead_of_no(server, account_i
     assert behind.admits(new)
 
 
+def test_a_server_without_the_new_audit_key_does_not_say_that_it_has_seen_it(server, account_id, new_server):
+    """The rotation would go on, and that server would break the chain."""
+    made = server.create(account_id)
+    behind = new_server(UNROTATED)
+    behind.keys.load()
+    seen = behind.keys.seen_seq
+    server.begin(Purpose.AUDIT)
+    assert behind.keys.catch_up() == seen
+    assert behind.admits(made)
+    behind.secret = ROTATED
+    assert behind.keys.catch_up() > seen
+    assert len(behind.vault.audit_keys().alive) == 2
+
+
 def test_another_pepper_under_the_same_number_is_not_used(server, account_id, new_server):
     made = server.create(account_id)
     behind = new_server(UNROTATED)

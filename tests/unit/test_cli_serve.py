@@ -45,3 +45,12 @@ def test_the_help_offers_flags(help_text):
 def test_the_help_offers_secrets_as_variables_only(help_text, name):
     assert f"--{name.replace('_', '-')}" not in help_text
     assert f"LOGBOOM_{name.upper()}" in help_text
+
+
+@pytest.mark.parametrize("command", [["serve"], ["secrets", "show"]])
+@pytest.mark.parametrize("flag", ["--master-secret", "--database-url"])
+def test_a_secret_is_refused_as_a_flag_and_not_repeated(command, flag, capsys):
+    assert run([*command, flag, "canary"]) == 2
+    said = capsys.readouterr().err
+    assert f"LOGBOOM_{flag[2:].upper().replace('-', '_')}" in said
+    assert "canary" not in said

@@ -22,7 +22,9 @@ ROTATED = MasterSecret(
     versions={
         Purpose.PEPPER: (Version(number=1), Version(number=2, secret=PEPPER, made="2026-11-23")),
         Purpose.KEK: (Version(number=3, secret=secrets.token_bytes(32)),),
+        Purpose.AUDIT: (Version(number=3, secret=secrets.token_bytes(32)),),
     },
+    audited=(Version(number=1), Version(number=2, secret=secrets.token_bytes(32))),
 )
 
 
@@ -48,8 +50,16 @@ def test_versions_are_sorted_and_what_is_named_is_all_there_is():
 def test_adding_and_giving_up_a_version():
     version = Version(number=2, secret=PEPPER)
     added = parse_secret(MASTER.hex()).with_version(Purpose.PEPPER, version)
-    assert render_secret(added).split() == [MASTER.hex(), "pepper:1:derived", render_line(Purpose.PEPPER, version)]
+    assert render_secret(added).split() == [MASTER.hex(), "pepper:1:derived", render_line("pepper", version)]
     assert added.without(Purpose.PEPPER, {1}).of(Purpose.PEPPER) == (version,)
+
+
+def test_an_audit_key_that_is_given_up_goes_on_to_prove():
+    added = parse_secret(MASTER.hex()).with_version(Purpose.AUDIT, Version(number=2, secret=PEPPER))
+    given_up = added.without(Purpose.AUDIT, {1})
+    assert [version.number for version in given_up.of(Purpose.AUDIT)] == [2]
+    assert given_up.audited == (Version(number=1),)
+    assert parse_secret(render_secret(given_up)) == given_up
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,19 @@ r"""The chain: every row is signed together with the signature of the row before
 Whoever can write to the database, but does not know the audit key, can make no row that fits: an altered, removed,
 inserted or moved row breaks the chain at its place. A chain that is cut off at its end is still a chain, so its *head*,
 the newest row's number and hash, is signed as well and kept beside it.
+
+The audit key can be rotated. Rows that an earlier key has signed stay as they are: the first row of the newer key holds
+them fast, so that not even who knows the earlier key can alter them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+
+# HMAC-SHA256 under an audit key.
+Sign = Callable[[bytes], bytes]
 
 # A row by the names of its columns: a dict, or what the database gives.
 Columns = Mapping[Any, Any]
@@ -74,10 +80,26 @@ class Verification:
         return self.first_bad_seq is None
 
 
-class Chain:
-    """Signs rows and heads. *sign* is HMAC-SHA256 under the audit key."""
+@dataclass(frozen=True, kw_only=True)
+class AuditKeys:
+    """The audit keys, oldest first: *earlier* ones only prove, the head must be signed by one that is *alive*.
 
-    def __init__(self, sign: Callable[[bytes], bytes]) -> None:
+    There are two alive while a key is being rotated.
+    """
+
+    alive: Sequence[Sign]
+    earlier: Sequence[Sign] = ()
+
+
+def one_key(sign: Sign) -> Callable[[], AuditKeys]:
+    """The keys of an installation that has never rotated them."""
+    return lambda: AuditKeys(alive=(sign,))
+
+
+class Chain:
+    """Signs rows and heads under one audit key."""
+
+    def __init__(self, sign: Sign) -> None:
         self._sign = sign
 
     def link(self, previous: bytes, columns: Columns) -> bytes:

@@ -40,6 +40,7 @@ class Action(StrEnum):
     KEY_LEAKED = "key.leaked"  # our own value was found in a line
     PEPPER_ROTATED = "secrets.pepper_rotated"  # a rotation began: what is new uses the new version
     KEK_ROTATED = "secrets.kek_rotated"
+    AUDIT_KEY_ROTATED = "secrets.audit_rotated"  # this event and what follows is signed by the new key
     SECRETS_FINISHED = "secrets.finished"  # older versions were given up
 
 

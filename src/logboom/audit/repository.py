@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, insert, select, text, update
 
-from logboom.audit.chain import BROKEN_HASH, START, Chain, Head, Verification
+from logboom.audit.chain import BROKEN_HASH, START, AuditKeys, Chain, Head, Verification
 from logboom.audit.columns import columns_of, row_of
 from logboom.audit.event import SYSTEM, Action, AuditEvent, AuditRow, Door, EventFilter, SubjectKind
 from logboom.database.engine import after_commit, reading, writing
@@ -35,21 +35,21 @@ def _tell_nobody(_row: AuditRow) -> None:
 class AuditLog:
     """The methods wait for the database: call them from a thread.
 
-    *sign* is HMAC-SHA256 under the audit key. *keep* gives what may be kept of a text that somebody else chose.
+    *keys* tells the audit keys as they are now. *keep* gives what may be kept of a text that somebody else chose.
     *listener* is told of every row after its commit; what it fails with is logged and changes nothing.
     """
 
     def __init__(
         self,
         engine: Engine,
-        sign: Callable[[bytes], bytes],
+        keys: Callable[[], AuditKeys],
         now_ms: Callable[[], int],
         *,
         listener: Callable[[AuditRow], None] = _tell_nobody,
         keep: Callable[[str], str] = str,
     ) -> None:
         self._engine = engine
-        self._chain = Chain(sign)
+        self._keys = keys
         self._now_ms = now_ms
         self._listener = listener
         self._keep = keep
@@ -59,8 +59,9 @@ class AuditLog:
         """Begin the chain of an installation that has none. Call it at every start, before anything is appended."""
         with writing(self._engine) as connection:
             if _newest_seq(connection) == 0:
-                connection.execute(INSERT_HEAD, {"hash": START.hash, "signature": self._chain.sign_head(START)})
-                if self._lock_head(connection) == START:
+                chain = self._alive()[0]
+                connection.execute(INSERT_HEAD, {"hash": START.hash, "signature": chain.sign_head(START)})
+                if self._lock_head(connection)[0] == START:
                     self.append(connection, self._begun())
 
     def append(self, connection: Connection, event: AuditEvent) -> AuditRow:
@@ -78,16 +79,35 @@ class AuditLog:
         with writing(self._engine) as connection:
             return self._append_all(connection, events)
 
+    def is_signed_by_newest(self) -> bool:
+        """Whether the newest audit key is in use. Raises Unavailable."""
+        with reading(self._engine) as connection:
+            signed = self._genuine(connection.execute(select(audit_head)).mappings().one_or_none())
+        return signed is not None and signed[1] == len(self._keys().alive) - 1
+
+    def begin_newest(self, event: AuditEvent) -> None:
+        """Sign with the newest audit key from *event* on, unless that is in use. Raises Unavailable."""
+        with writing(self._engine) as connection:
+            head, chain = self._lock_head(connection)
+            newest = self._alive()[-1]
+            if chain.sign_head(head) != newest.sign_head(head):
+                self._append_behind(connection, head, newest, [event])
+
     def _append_all(self, connection: Connection, events: Iterable[AuditEvent]) -> list[AuditRow]:
-        head = self._lock_head(connection)
+        head, chain = self._lock_head(connection)
+        return self._append_behind(connection, head, chain, events)
+
+    def _append_behind(
+        self, connection: Connection, head: Head, chain: Chain, events: Iterable[AuditEvent]
+    ) -> list[AuditRow]:
         rows: list[dict[str, Any]] = []
         for event in events:
             columns = columns_of(head.seq + 1, event.with_texts(self._keep))
-            head = Head(seq=head.seq + 1, hash=self._chain.link(head.hash, columns))
+            head = Head(seq=head.seq + 1, hash=chain.link(head.hash, columns))
             rows.append(columns | {"hash": head.hash})
         if rows:
             connection.execute(insert(audit_events), rows)
-            changed = {"seq": head.seq, "hash": head.hash, "signature": self._chain.sign_head(head)}
+            changed = {"seq": head.seq, "hash": head.hash, "signature": chain.sign_head(head)}
             connection.execute(update(audit_head).values(changed))
         appended = [row_of(columns) for columns in rows]
         for row in appended:
@@ -119,7 +139,8 @@ class AuditLog:
     def find_head(self) -> Head | None:
         """The head, if there is a genuine one."""
         with reading(self._engine) as connection:
-            return self._genuine(connection.execute(select(audit_head)).mappings().one_or_none())
+            signed = self._genuine(connection.execute(select(audit_head)).mappings().one_or_none())
+        return signed and signed[0]
 
     def verify(self, *, witness: Head | None = None) -> Verification:
         """Prove every row, in constant memory. *witness* is a head that was kept elsewhere: it must be in the chain.
@@ -128,19 +149,27 @@ class AuditLog:
         """
         stored = self.find_head()
         witnesses = [head for head in (stored, self._newest, witness) if head]
+        keys = self._keys()
+        earlier = [Chain(sign) for sign in keys.earlier]
+        chains = [*earlier, *(Chain(sign) for sign in keys.alive)]
         proven, since_ms = START, None
         for row in self._rows():
-            if not self._continues(proven, row, witnesses):
+            # Once a key has been rotated in, an earlier one proves nothing any more.
+            while chains and not self._continues(proven, row, witnesses, chains[0]):
+                del chains[0]
+            if not chains:
                 return Verification(rows=proven.seq, head=proven, since_ms=since_ms, first_bad_seq=proven.seq + 1)
             since_ms = row["at_ms"] if proven == START else since_ms
             proven = Head(seq=row["seq"], hash=row["hash"])
-        is_whole = stored is not None and all(head.seq <= proven.seq for head in witnesses)
+        is_at_end = stored is not None and all(head.seq <= proven.seq for head in witnesses)
+        is_whole = is_at_end and len(chains) <= len(keys.alive)
         first_bad_seq = None if is_whole else proven.seq + 1
         return Verification(rows=proven.seq, head=proven, since_ms=since_ms, first_bad_seq=first_bad_seq)
 
-    def _continues(self, proven: Head, row: RowMapping, witnesses: list[Head]) -> bool:
+    @staticmethod
+    def _continues(proven: Head, row: RowMapping, witnesses: list[Head], chain: Chain) -> bool:
         """Whether *row* is the genuine one behind *proven*."""
-        is_linked = row["seq"] == proven.seq + 1 and row["hash"] == self._chain.link(proven.hash, row)
+        is_linked = row["seq"] == proven.seq + 1 and row["hash"] == chain.link(proven.hash, row)
         return is_linked and all(head.hash == row["hash"] for head in witnesses if head.seq == row["seq"])
 
     def _rows(self, *conditions: ColumnElement[bool]) -> Iterator[RowMapping]:
@@ -158,26 +187,32 @@ class AuditLog:
                 return
             seq = batch[-1]["seq"]
 
-    def _lock_head(self, connection: Connection) -> Head:
-        """The row to chain the next one to, kept from other writers until the transaction ends."""
+    def _alive(self) -> list[Chain]:
+        return [Chain(sign) for sign in self._keys().alive]
+
+    def _lock_head(self, connection: Connection) -> tuple[Head, Chain]:
+        """The row to chain the next one to, and under which key, kept from other writers until the end."""
         # The lock comes alone: what is read in the same statement might be as old as the wait for it was long.
         locked = select(audit_head).with_for_update()
         stored = connection.execute(locked).mappings().one_or_none()
         if stored is None:
             connection.execute(INSERT_HEAD, {"hash": BROKEN_HASH, "signature": b""})
             stored = connection.execute(locked).mappings().one()
-        head, newest_seq = self._genuine(stored), _newest_seq(connection)
-        if head and head.seq == newest_seq >= self._newest.seq:
-            return head
+        signed, newest_seq = self._genuine(stored), _newest_seq(connection)
+        chains = self._alive()
+        if signed and signed[0].seq == newest_seq >= self._newest.seq:
+            return signed[0], chains[signed[1]]
         seq = max(stored["seq"], newest_seq, self._newest.seq)
         log.error("audit.broken", seq=seq + 1, effect="the audit log cannot be proven from here on")
-        return Head(seq=seq, hash=BROKEN_HASH)
+        return Head(seq=seq, hash=BROKEN_HASH), chains[-1]
 
-    def _genuine(self, stored: RowMapping | None) -> Head | None:
+    def _genuine(self, stored: RowMapping | None) -> tuple[Head, int] | None:
+        """The head, if it is genuine, and which of the keys that are alive has signed it."""
         if stored is None:
             return None
         head = Head(seq=stored["seq"], hash=stored["hash"])
-        return head if stored["signature"] == self._chain.sign_head(head) else None
+        signatures = [chain.sign_head(head) for chain in self._alive()]
+        return (head, signatures.index(stored["signature"])) if stored["signature"] in signatures else None
 
     def _tell(self, row: AuditRow) -> None:
         if row.seq > self._newest.seq:

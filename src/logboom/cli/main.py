@@ -42,9 +42,10 @@ The first start creates an account with its owner, an ingestion key and a servic
 SECRETS: Final = tuple(name for name, knob in Settings.__dataclass_fields__.items() if not knob.repr)
 SECRET_FLAGS: Final = frozenset(f"--{name.replace('_', '-')}" for name in SECRETS)
 SECRETS_HELP: Final = {
-    "show": "Show the versions of pepper and KEK, since when each is there, and how many rows need it. Never a secret.",
+    "show": "Show the versions of pepper, KEK and audit key, since when each is there, and how many rows need it.",
     "rotate-pepper": "Digest every key value under a new pepper, while servers go on; it can be cut off and run again.",
     "rotate-kek": "Wrap every data key under a new key-encryption key, while servers go on; it can be run again.",
+    "rotate-audit": "Sign the audit log with a new key from now on, while servers go on; it can be run again.",
     "finish": "Give up the older versions, once nothing needs them any more.",
 }
 SERVE_EPILOGUE: Final = f"""\

@@ -62,7 +62,7 @@ HERE: Final = Installation()
 
 
 def show(*, as_json: AsJson = False, installation: Installation = HERE) -> None:
-    """Show the versions of pepper and KEK, since when each is there, and how many rows need it. Never a secret."""
+    """Show the versions of each secret, since when it is there, and how many rows need it. Never a secret."""
     with installation.open() as custody:
         records = custody.list_records()
         waiting = custody.list_waiting()
@@ -74,7 +74,7 @@ def show(*, as_json: AsJson = False, installation: Installation = HERE) -> None:
         days = (record.made or "-", record.due or "-")
         table.add_row(record.purpose, str(record.version), record.state, *days, str(record.rows), str(record.ended))
     result_console().print(table)
-    if any(record.state != "active" for record in records):
+    if any(record.state not in ("active", "kept") for record in records):
         say("A rotation is not finished.")
     _tell_waiting(waiting)
 
@@ -91,6 +91,13 @@ def rotate_kek(*, prepare: Prepare = False, wait_s: Wait = 40, installation: Ins
     from logboom.keys.secret_text import Purpose
 
     return _rotate(Purpose.KEK, installation, is_prepared_only=prepare, wait_s=wait_s)
+
+
+def rotate_audit(*, prepare: Prepare = False, wait_s: Wait = 40, installation: Installation = HERE) -> int:
+    """Sign the audit log with a new key from now on. What is signed already stays and is held fast by what follows."""
+    from logboom.keys.secret_text import Purpose
+
+    return _rotate(Purpose.AUDIT, installation, is_prepared_only=prepare, wait_s=wait_s)
 
 
 def finish(
@@ -114,7 +121,11 @@ def finish(
     if finished.forgotten:
         say(f"{counted(finished.forgotten, 'ended value')} cannot be recognised any more.")
         for number in numbers if not finished.is_file else ():
-            say(f"Remove {purpose}:{number}:... from LOGBOOM_MASTER_SECRET of every server, and from its backup.")
+            line = f"{purpose}:{number}:..."
+            what = (
+                f"In the place of {line} put audited:{number}:... into" if purpose == "audit" else f"Remove {line} from"
+            )
+            say(f"{what} LOGBOOM_MASTER_SECRET of every server, and its backup.")
     if finished.given_up and finished.is_file:
         say("Copy the file to the other servers, and make a new backup of it.")
     _tell_waiting(finished.waiting)
@@ -146,7 +157,7 @@ def _tell_swept(swept: "Swept", name: str) -> int:
         say(f"{swept.altered} rows were changed outside of the server and stay as they are; they open no door.")
     _tell_waiting(swept.waiting)
     if not swept.waiting and not swept.altered:
-        say(f"Nothing needs an older {name} any more: run `logboom secrets finish`, and make a new backup.")
+        say(f"Nothing new needs the older {name} any more: run `logboom secrets finish`, and make a new backup.")
     return 0
 
 

@@ -103,9 +103,9 @@ class Keys:
         """
         with self._following.reading() as connection:
             # First the number, then the keys: what is changed between the two is read now and once more.
+            if self._following.newest_seq(connection) == self.seen_seq:
+                return self.seen_seq
             state, has_followed = self._following.try_to_follow(connection)
-            if state.seq == self.seen_seq:
-                return state.seq
             since_ms = self._now_ms() - TOMBSTONE_MS
             snapshot = self._following.snapshot(connection, since_ms=since_ms, after_seq=self.seen_seq)
         for key_id, standings in snapshot.by_key().items():

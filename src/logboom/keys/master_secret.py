@@ -26,6 +26,7 @@ from logboom.keys.secret_text import (
     TEXT_BYTES_MAX,
     BadText,
     MasterSecret,
+    Purpose,
     parse_secret,
     render_secret,
 )
@@ -145,6 +146,7 @@ def _check_versions(engine: Engine, vault: Vault) -> None:
         state = read_state(connection)
         used = {of: {*rows_by_version(connection, of), number} for of, number in state.numbers.items()}
     known = checks.versions if checks else {}
+    used[Purpose.AUDIT] = set(sorted(number for purpose, number in known if purpose is Purpose.AUDIT)[-1:])
     for purpose, numbers in used.items():
         for number in sorted(numbers):
             if not vault.knows(purpose, number):

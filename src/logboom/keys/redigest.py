@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 
-from logboom.errors import LogboomError
 from logboom.keys.nodes import Nodes
 from logboom.keys.older import Older
 from logboom.keys.rotation import Rotation
@@ -70,7 +69,7 @@ class Redigester:
             try:
                 while not self._stopping.is_set() and (used := self._offers.take()):
                     self._write(used)
-            except LogboomError as error:
+            except Exception as error:  # noqa: BLE001 -- the edge of this thread: it must outlive the database
                 log.warning("keys.not_redigested", error=type(error).__name__, effect="tried again at their next use")
                 self._stopping.wait(AGAIN_S)
 

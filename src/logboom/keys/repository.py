@@ -101,14 +101,20 @@ class KeyRepository:
     def follow(self, connection: Connection) -> KeyringState:
         """What the database is at; from now on the vault uses the versions that it names. Raises SecretOutdated."""
         state = read_state(connection)
+        if (state.pepper_version, state.kek_version) == (self._vault.pepper_version, self._vault.kek_version):
+            return state
         if not self._move_vault(connection, state):
             raise SecretOutdated
         return state
 
     def try_to_follow(self, connection: Connection) -> tuple[KeyringState, bool]:
-        """What the database is at, and whether the vault could follow."""
+        """What the database is at, and whether the vault could follow, to a newer audit key too."""
         state = read_state(connection)
         return state, self._move_vault(connection, state)
+
+    def newest_seq(self, connection: Connection) -> int:
+        """The number of the newest change of any key."""
+        return read_state(connection).seq
 
     def insert_value(self, connection: Connection, key: Key, value: str, data_key: WrappedKey) -> None:
         """Add the active value of the key's generation. Raises ValueTaken, SecretOutdated.
@@ -310,8 +316,6 @@ class KeyRepository:
         connection.execute(insert(data_keys).values(account_id=account_id, **wrapped._asdict()))
 
     def _move_vault(self, connection: Connection, state: KeyringState) -> bool:
-        if (state.pepper_version, state.kek_version) == (self._vault.pepper_version, self._vault.kek_version):
-            return True
         checks = find_checks(connection)
         return self._vault.move_to(state.pepper_version, state.kek_version, checks.versions if checks else {})
 

@@ -18,11 +18,11 @@ from logboom.keys.repository import KeyRepository
 from logboom.keys.rows import ACTIVE, DEAD, data_key_of, number_changes, open_value, value_rows
 from logboom.keys.secret_text import Purpose
 from logboom.keys.vault import Place, SealError, Vault
-from logboom.keys.versions import COLUMNS, FORGOTTEN, KeyringState, keep_version_check, read_state
+from logboom.keys.versions import COLUMNS, FORGOTTEN, keep_version_check, read_state
 
 BATCH_KEYS: Final = 100  # as many as are locked at once; a change of one of them waits for the others
 
-Tell = Callable[[Connection, KeyringState], None]
+Tell = Callable[[Connection], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +57,18 @@ class Rotation:
     def begin(self, purpose: Purpose, number: int, tell: Tell) -> int:
         """Use that version for what is new, and *tell* of it in the same transaction, unless it is used already.
 
-        Returns the number of a change that servers have seen once they know the version.
+        An audit key is only made known: it is used when the audit log says so. Returns the number of a change that
+        servers have seen once they know the version.
         """
         with self._repository.writing() as connection:
             state = read_state(connection, is_locked=True)
-            if state.numbers[purpose] == number:
+            if state.numbers.get(purpose) == number:
                 return number_changes(connection, [])
-            connection.execute(update(keyring_state).values({COLUMNS[purpose]: number}))
+            if purpose in COLUMNS:
+                connection.execute(update(keyring_state).values({COLUMNS[purpose]: number}))
             keep_version_check(connection, purpose, number, self._vault.check_of(purpose, number))
             seq = number_changes(connection, [])
-            tell(connection, state)
+            tell(connection)
             return seq
 
     def newest_seq(self) -> int:

@@ -6,7 +6,8 @@
 
 It names every version that is alive; the day at the end, when the version was made, may be left out. What has no line
 at all has the one version 1, which is derived from the master. Later versions are random, so that rotating gets away
-from a master that has leaked. In a variable, commas or blanks part the lines.
+from a master that has leaked. `audited:1:...` is an audit key that signs nothing any more and still proves what it has
+signed. In a variable, commas or blanks part the lines.
 """
 
 import base64
@@ -19,6 +20,7 @@ from typing import Final
 SECRET_BYTES: Final = 32
 TEXT_BYTES_MAX: Final = 16_384
 DERIVED: Final = "derived"
+AUDITED: Final = "audited"
 VERSIONS_MAX: Final = 2  # alive at once: the one that is used, and one before or behind it
 VERSION_NUMBER_MAX: Final = 32_767  # what its column takes
 HEX: Final = re.compile(r"[0-9A-Fa-f]{64}")
@@ -32,6 +34,7 @@ class Purpose(StrEnum):
 
     PEPPER = "pepper"
     KEK = "kek"
+    AUDIT = "audit"
 
 
 class BadText(ValueError):
@@ -52,10 +55,14 @@ FIRST: Final = (Version(number=1),)
 
 @dataclass(frozen=True, kw_only=True)
 class MasterSecret:
-    """The master and the versions that are alive, by purpose, each list in the order of their numbers."""
+    """The master and the versions that are alive, by purpose, each list in the order of their numbers.
+
+    *audited* are earlier audit keys, which only prove.
+    """
 
     master: bytes = field(repr=False)
     versions: Mapping[Purpose, tuple[Version, ...]] = field(default_factory=dict)
+    audited: tuple[Version, ...] = ()
 
     def of(self, purpose: Purpose) -> tuple[Version, ...]:
         return self.versions.get(purpose, FIRST)
@@ -67,7 +74,11 @@ class MasterSecret:
         return self._with(purpose, (*self.of(purpose), version))
 
     def without(self, purpose: Purpose, numbers: Collection[int]) -> "MasterSecret":
-        return self._with(purpose, tuple(one for one in self.of(purpose) if one.number not in numbers))
+        """Without these versions. Those of the audit key go on to prove what they have signed."""
+        kept = tuple(one for one in self.of(purpose) if one.number not in numbers)
+        given_up = tuple(one for one in self.of(purpose) if one.number in numbers)
+        audited = (*self.audited, *given_up) if purpose is Purpose.AUDIT else self.audited
+        return replace(self._with(purpose, kept), audited=audited)
 
     def _with(self, purpose: Purpose, versions: tuple[Version, ...]) -> "MasterSecret":
         return replace(self, versions={**self.versions, purpose: versions})
@@ -77,18 +88,16 @@ def parse_secret(text: str) -> MasterSecret:
     """Raises BadText."""
     parts = re.split(r"[\s,]+", text.strip())
     master = _parse_master(parts[0])
-    versions: dict[Purpose, tuple[Version, ...]] = {}
+    listed: dict[str, list[Version]] = {}
     for part in parts[1:]:
-        purpose, version = _parse_line(part)
-        versions[purpose] = (*versions.get(purpose, ()), version)
-    for purpose, listed in versions.items():
-        numbers = [version.number for version in listed]
-        if len(set(numbers)) != len(numbers):
-            raise BadText(f"It has two lines for the same version of the {purpose.value}.")
-        if len(numbers) > VERSIONS_MAX:
+        name, version = _parse_line(part)
+        listed.setdefault(name, []).append(version)
+    audited = _sorted(listed.pop(AUDITED, []), AUDITED)
+    versions = {Purpose(name): _sorted(found, name) for name, found in listed.items()}
+    for purpose, alive in versions.items():
+        if len(alive) > VERSIONS_MAX:
             raise BadText(f"It has more than {VERSIONS_MAX} versions of the {purpose.value}.")
-        versions[purpose] = tuple(sorted(listed, key=lambda version: version.number))
-    return MasterSecret(master=master, versions=versions)
+    return MasterSecret(master=master, versions=versions, audited=audited)
 
 
 def render_secret(secret: MasterSecret) -> str:
@@ -96,13 +105,14 @@ def render_secret(secret: MasterSecret) -> str:
     lines = [secret.master.hex()]
     for purpose in Purpose:
         if (listed := secret.of(purpose)) != FIRST:
-            lines += [render_line(purpose, version) for version in listed]
+            lines += [render_line(purpose.value, version) for version in listed]
+    lines += [render_line(AUDITED, version) for version in secret.audited]
     return "\n".join(lines) + "\n"
 
 
-def render_line(purpose: Purpose, version: Version) -> str:
+def render_line(name: str, version: Version) -> str:
     written = DERIVED if version.secret is None else version.secret.hex()
-    return f"{purpose.value}:{version.number}:{written}" + (f":{version.made}" if version.made else "")
+    return f"{name}:{version.number}:{written}" + (f":{version.made}" if version.made else "")
 
 
 def _parse_master(text: str) -> bytes:
@@ -117,12 +127,18 @@ def _parse_master(text: str) -> bytes:
     return master
 
 
-def _parse_line(text: str) -> tuple[Purpose, Version]:
+def _sorted(listed: list[Version], name: str) -> tuple[Version, ...]:
+    if len({version.number for version in listed}) != len(listed):
+        raise BadText(f"It has two lines for the same version of the {name} key.")
+    return tuple(sorted(listed, key=lambda version: version.number))
+
+
+def _parse_line(text: str) -> tuple[str, Version]:
     found = LINE.fullmatch(text)
-    if found is None or found[1] not in tuple(Purpose) or int(found[2]) > VERSION_NUMBER_MAX:
+    if found is None or found[1] not in (*Purpose, AUDITED) or int(found[2]) > VERSION_NUMBER_MAX:
         raise BadText("Behind the master, it must have lines as pepper:2:64 hex digits, or kek:2:64 hex digits.")
     number, written = int(found[2]), found[3]
     if written == DERIVED and number != 1:
         raise BadText("Only version 1 can be derived from the master.")
     secret = None if written == DERIVED else bytes.fromhex(written)
-    return Purpose(found[1]), Version(number=number, secret=secret, made=found[4] or "")
+    return found[1], Version(number=number, secret=secret, made=found[4] or "")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from logboom.audit.chain import AuditKeys, Sign
 from logboom.errors import SecretOutdated
 from logboom.keys.key import KeyKind
 from logboom.keys.secret_text import MasterSecret, Purpose
@@ -25,7 +26,11 @@ from logboom.keys.secret_text import MasterSecret, Purpose
 SUBKEY_BYTES = 32
 NONCE_BYTES = 12  # random ones; an account's data key seals far fewer than the 2^32 values they allow
 
-LABELS = {Purpose.PEPPER: b"logboom/lookup/v1", Purpose.KEK: b"logboom/data-keys/v1"}
+LABELS = {
+    Purpose.PEPPER: b"logboom/lookup/v1",
+    Purpose.KEK: b"logboom/data-keys/v1",
+    Purpose.AUDIT: b"logboom/audit/v1",
+}
 
 # The check values of versions that were rotated in, by purpose and number.
 Checks = Mapping[tuple[Purpose, int], bytes]
@@ -103,7 +108,7 @@ class Vault:
         known = secret if isinstance(secret, MasterSecret) else MasterSecret(master=secret)
         self._master = known.master
         self._random_bytes, self._read_again = random_bytes, read_again
-        self._audit_key = _subkey(known.master, b"logboom/audit/v1")
+        self._audited = _audited_of(known)
         self.check_value = _subkey(known.master, b"logboom/check/v1")
         self._secrets = _secrets_of(known)
         self._rebuild()
@@ -133,7 +138,9 @@ class Vault:
 
     def move_to(self, pepper_version: int, kek_version: int, checks: Checks) -> bool:
         """Use these versions from now on. Returns False, and stays, when the secret lacks one even if read again."""
-        wanted = ((Purpose.PEPPER, pepper_version), (Purpose.KEK, kek_version))
+        audit_versions = [number for purpose, number in checks if purpose is Purpose.AUDIT]
+        wanted = [(Purpose.PEPPER, pepper_version), (Purpose.KEK, kek_version)]
+        wanted += [(Purpose.AUDIT, number) for number in sorted(audit_versions)[-1:]]
         if not all(self.is_right(*version, checks) for version in wanted):
             self.read_secret_again()
         if not all(self.is_right(*version, checks) for version in wanted):
@@ -148,6 +155,7 @@ class Vault:
         if secret is None or secret.master != self._master:
             return
         self._secrets = self._secrets | _secrets_of(secret)
+        self._audited = self._audited | _audited_of(secret)
         self._rebuild()
 
     def _rebuild(self) -> None:
@@ -157,9 +165,14 @@ class Vault:
 
     # -- looking up ----------------------------------------------------------------------------------------------------
 
+    def audit_keys(self) -> AuditKeys:
+        """What signs the audit log and proves it, as far as the secret tells now."""
+        alive = [secret for (purpose, _), secret in sorted(self._secrets.items()) if purpose is Purpose.AUDIT]
+        return AuditKeys(alive=tuple(map(_signer, alive)), earlier=tuple(map(_signer, self._audited.values())))
+
     def sign_audit(self, row: bytes) -> bytes:
-        """The signature that chains the rows of the audit log."""
-        return hmac.digest(self._audit_key, row, "sha256")
+        """The signature that chains the rows of the audit log, as long as its key was never rotated."""
+        return self.audit_keys().alive[0](row)
 
     def digest(self, value: str) -> bytes:
         """What *value* is looked up by: 32 bytes that say nothing without the pepper."""
@@ -250,6 +263,18 @@ def _secrets_of(secret: MasterSecret) -> dict[tuple[Purpose, int], bytes]:
         for purpose in Purpose
         for version in secret.of(purpose)
     }
+
+
+def _audited_of(secret: MasterSecret) -> dict[int, bytes]:
+    derived = _subkey(secret.master, LABELS[Purpose.AUDIT])
+    return {version.number: version.secret or derived for version in secret.audited}
+
+
+def _signer(key: bytes) -> Sign:
+    def sign(message: bytes) -> bytes:
+        return hmac.digest(key, message, "sha256")
+
+    return sign
 
 
 def _subkey(secret: bytes, label: bytes) -> bytes:

@@ -19,8 +19,9 @@ from logboom.keys.vault import Checks
 
 CHECK_BYTES: Final = 32
 FORGOTTEN: Final = 0  # stands in rows of ended values whose pepper was given up: nothing is recognised by them
-LETTERS: Final = {Purpose.PEPPER: b"p", Purpose.KEK: b"k"}
+LETTERS: Final = {Purpose.PEPPER: b"p", Purpose.KEK: b"k", Purpose.AUDIT: b"a"}
 RECORD_BYTES: Final = 1 + 2 + CHECK_BYTES
+# Which key signs the audit log is told by the signature of its head.
 COLUMNS: Final = {Purpose.PEPPER: keyring_state.c.pepper_version, Purpose.KEK: keyring_state.c.kek_version}
 
 
@@ -66,7 +67,9 @@ def read_state(connection: Connection, *, is_locked: bool = False) -> KeyringSta
 
 
 def rows_by_version(connection: Connection, purpose: Purpose) -> Mapping[int, int]:
-    """How many rows need each version: values that are not dead, or data keys."""
+    """How many rows need each version: values that are not dead, or data keys; of audit events it is not told."""
+    if purpose is Purpose.AUDIT:
+        return {}
     if purpose is Purpose.KEK:
         column, counted = data_keys.c.kek_version, select(data_keys.c.kek_version, func.count())
     else:
