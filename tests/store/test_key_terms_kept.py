@@ -14,6 +14,7 @@ from logboom.keys.scopes import Scope
 from logboom.keys.terms import Limits, Network, OnExcess, Terms
 from logboom.keys.usage import Counts, Hour, HourCount
 from logboom.keys.usage_repository import UsageRepository
+from logboom.keys.use import watch_use
 
 NARROWING = Narrowing(apps=("web", "edge-*"), tags=("prod",))
 NETWORK = Network(allow=("192.0.2.0/24",), deny=("2001:db8::/32",), dry_run=True)
@@ -99,6 +100,29 @@ def test_what_all_servers_accepted_today_is_learned(house, make):
     assert not meter.add(limited.id, LIMITS, lines=2, body_bytes=0)
     assert meter.add(limited.id, LIMITS, lines=1, body_bytes=0)
     assert UsageRepository(house.engine).used_of_limited(day_ms + DAY_MS) == {}
+
+
+def test_two_servers_learn_what_the_other_has_accepted(house, make):
+    """Each writes what it has counted and learns what all have, as its thread does every few seconds."""
+    key = make(limits=LIMITS)
+    meters = [Meter(now_ms=house.clock, monotonic_s=lambda: 0.0) for _ in range(2)]
+
+    def open_use(meter):
+        return watch_use(
+            house.engine, meter, now_ms=house.clock, random=lambda: 0.0, keep=str, on_written=lambda _: None
+        )
+
+    uses = [open_use(meter) for meter in meters]
+    for use, meter in zip(uses, meters, strict=True):
+        assert meter.add(key.id, LIMITS, lines=4, body_bytes=40)
+        counted = (key.id, 1, "192.0.2.1", "curl", "web-1", "header", "logs", house.clock() - house.clock() % HOUR_MS)
+        use.flush.counters.opened(counted, house.clock())
+        use.flush.counters.accepted(counted, house.clock(), lines=4, body_bytes=40)
+    for use in (*uses, open_use(meters[0])):
+        use.flush.start()
+        use.flush.stop()
+    assert [meter.add(key.id, LIMITS, lines=2, body_bytes=0) for meter in meters] == [False, False]
+    assert [meter.add(key.id, LIMITS, lines=1, body_bytes=0) for meter in meters] == [True, True]
 
 
 def test_a_deleted_key_is_not_read_any_more(house, make):

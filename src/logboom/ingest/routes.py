@@ -97,7 +97,7 @@ class IngestRoutes:
             raise self._gate.refusal(request, refused, clean(sent.batch.sender.apikey) or None)
         try:
             yield
-        except BaseException:
+        except Exception:  # a request that was broken off may have been accepted, and stays counted
             self._bounds.take_back(caller, **size)
             raise
 

@@ -133,8 +133,8 @@ class Gate:
         found = self._keyring.judge(caller, self._now_ms())
         late = Refusal.SCOPE_EXCEEDED if isinstance(error, ScopeExceeded) else Refusal.SCOPE_MISSING
         refused = found if isinstance(found, Refused) else Refused(caller=caller, refusal=late)
-        (carrier,) = service_values(request, allow_query=True).values()
-        self._on_refused(request, refused, carrier)
+        carriers = [*service_values(request, allow_query=True).values(), Carrier.HEADER]
+        self._on_refused(request, refused, carriers[0])
 
     def refusal(self, request: Request, refused: Refused, body_key: str | None = None) -> LogboomError:
         """What the sender of a batch is answered who was admitted and does not keep to the key's terms; told of."""
