@@ -122,3 +122,41 @@ def test_what_is_brought_along_must_be_hard_to_guess(value, usable):
 
 def test_a_native_value_keeps_its_kind():
     assert not is_importable(RECORDED_NATIVE, KeyKind.SERVICE)
+
+
+def test_what_a_preset_value_breaks_is_told():
+    with pytest.raises(ValidationFailed) as raised:
+        check_value("short")
+    ((detail,),) = [raised.value.details]
+    rule = '"key" must have 16 to 80 characters of 0-9, A-Z, a-z and _'
+    assert (detail.message, detail.key) == (rule, "key")
+
+
+def test_minted_values_have_as_many_random_bytes_as_they_need():
+    asked = []
+
+    def random_hex(size):
+        asked.append(size)
+        return "1e" * 16 if len(asked) == 1 else secrets.token_hex(size)
+
+    mint_value(KeyKind.INGESTION, KeyFormat.CLASSIC, random_hex)
+    mint_value(KeyKind.INGESTION, KeyFormat.NATIVE, random_hex)
+    assert asked == [16, 37]  # 38 digits of base62 are 227 bits, and 64 more
+
+
+def test_a_number_in_yaml_is_drawn_again_at_full_length():
+    drawn = iter(["0" * 32, "1" * 32, "f" * 32])
+    asked = []
+    value = mint_value(KeyKind.INGESTION, KeyFormat.CLASSIC, lambda size: asked.append(size) or next(drawn))
+    assert (value, asked) == ("f" * 32, [16, 16, 16])
+
+
+def test_a_classic_value_needs_seven_different_digits():
+    assert not is_importable("012345" * 5 + "01", KeyKind.INGESTION)
+    assert is_importable("0123456" * 4 + "0123", KeyKind.INGESTION)
+
+
+def test_a_value_of_another_shape_needs_112_bits():
+    exactly = "ghijklmn" * 2 + "opqr" * 4
+    assert is_importable(exactly, KeyKind.INGESTION)
+    assert not is_importable(exactly.replace("h", "g", 1), KeyKind.INGESTION)

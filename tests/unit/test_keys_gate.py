@@ -82,9 +82,9 @@ class House:
             self.feed,
             Bounds(Meter(now_ms=lambda: NOW_MS, monotonic_s=lambda: 0.0)),
             now_ms=lambda: NOW_MS,
-            on_admitted=lambda *told: self.admitted.append(told[1:]),
-            on_refused=lambda _, refused, carrier: self.refused.append((refused.caller, refused.refusal, carrier)),
-            on_dry_run=lambda _, refused, carrier: self.tried.append((refused.caller, refused.refusal, carrier)),
+            on_admitted=self.note_admitted,
+            on_refused=lambda *told: self.refused.append(self.note(*told)),
+            on_dry_run=lambda *told: self.tried.append(self.note(*told)),
             on_unknown=self.count_unknown,
         )
 
@@ -93,6 +93,14 @@ class House:
         for name, standing in self.news.items():
             self.keyring.put(standing.caller.key_id, {self.vault.digest(VALUES[name]): standing}, revision=1)
         return 1
+
+    def note_admitted(self, request, found, carrier):
+        assert isinstance(request, Request)
+        self.admitted.append((found, carrier))
+
+    def note(self, request, refused, carrier):
+        assert isinstance(request, Request)
+        return refused.caller, refused.refusal, carrier
 
     async def count_unknown(self):
         self.unknown += 1
@@ -110,10 +118,10 @@ class House:
         return asyncio.run(self.gate.recheck(request_with(None), caller, scopes))
 
 
-def request_with(value):
+def request_with(value, *, query=""):
     headers = [] if value is None else [(b"apikey", value.encode())]
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "client": (ADDRESS, 4711)}
-    return Request(scope | {"headers": headers})
+    scope = {"type": "http", "method": "POST", "path": "/", "client": (ADDRESS, 4711)}
+    return Request(scope | {"headers": headers, "query_string": query.encode()})
 
 
 @pytest.fixture
@@ -258,6 +266,7 @@ def test_a_dry_run_lets_in_and_is_told_of_once(house, is_first_look):
     told = [(STANDINGS["trying sender"].caller, Refusal.ADDRESS, Carrier.HEADER)]
     assert (house.tried, house.refused) == ([] if is_first_look else told, [])
     assert house.recheck(STANDINGS["trying sender"].caller) is None
+    assert house.recheck(STANDINGS["near sender"].caller) is None
 
 
 def test_a_first_look_counts_no_request_and_the_next_one_does(house):
@@ -272,15 +281,19 @@ def test_a_first_look_counts_no_request_and_the_next_one_does(house):
 
 
 def test_what_is_found_out_late_is_told_of_as_it_is_then(house):
-    request = request_with(VALUES["reader"])
+    request = request_with(None, query=f"servicekey={VALUES['reader']}")
     for error in (ScopeMissing("keys:read"), ScopeExceeded()):
         house.gate.tell_late(request, READER, error)
-    told = [(READER, refusal, Carrier.HEADER) for refusal in (Refusal.SCOPE_MISSING, Refusal.SCOPE_EXCEEDED)]
+    told = [(READER, refusal, Carrier.ADDRESS) for refusal in (Refusal.SCOPE_MISSING, Refusal.SCOPE_EXCEEDED)]
     assert house.refused == told
     deleted = Standing(caller=READER, state=KeyState.DELETED)
     house.keyring.put(READER.key_id, {house.vault.digest(VALUES["reader"]): deleted}, revision=1)
     house.gate.tell_late(request, READER, ScopeMissing("keys:read"))
-    assert house.refused[-1] == (READER, Refusal.DELETED, Carrier.HEADER)
+    assert house.refused[-1] == (READER, Refusal.DELETED, Carrier.ADDRESS)
+    expired = Standing(caller=READER, expires_at_ms=NOW_MS)
+    house.keyring.put(READER.key_id, {house.vault.digest(VALUES["reader"]): expired}, revision=2)
+    house.gate.tell_late(request, READER, ScopeMissing("keys:read"))
+    assert house.refused[-1] == (READER, Refusal.EXPIRED, Carrier.ADDRESS)
 
 
 def test_a_batch_that_breaks_the_terms_of_its_key_is_told_of(house):

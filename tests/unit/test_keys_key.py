@@ -1,10 +1,21 @@
 """The rules of key values and names."""
 
 import secrets
+from dataclasses import replace
 
 import pytest
 
-from logboom.keys.key import Key, KeyKind, is_key_id, mint_name, name_rules_broken
+from logboom.errors import ValidationFailed
+from logboom.keys.key import (
+    Key,
+    KeyKind,
+    KeyState,
+    check_texts,
+    is_key_id,
+    label_rules_broken,
+    mint_name,
+    name_rules_broken,
+)
 
 TOO_LONG = '"name" length must be less than or equal to 30 characters long'
 
@@ -56,3 +67,66 @@ def test_repr_of_a_key_keeps_the_value_to_itself():
 )
 def test_key_id_has_24_lowercase_hex_digits(text, is_id):
     assert is_key_id(text) is is_id
+
+
+def said(broken):
+    return [(detail.message, detail.key) for detail in broken]
+
+
+ODD = "must not contain NULs or unpaired surrogates"
+
+
+@pytest.mark.parametrize(("member", "limit"), [("name", 200), ("note", 1_000), ("owner", 200)])
+def test_texts_have_a_length_and_no_odd_characters(member, limit):
+    check_texts({member: "x" * limit})
+    for text, rule in (
+        ("x" * (limit + 1), f"length must be less than or equal to {limit} characters long"),
+        ("a\0", ODD),
+        ("\ud800", ODD),
+        ("\udfff", ODD),
+    ):
+        with pytest.raises(ValidationFailed) as raised:
+            check_texts({member: text})
+        assert said(raised.value.details) == [(f'"{member}" {rule}', member)]
+    check_texts({member: "\ud7ff\ue000"})
+
+
+def test_labels_are_few_named_and_short():
+    assert label_rules_broken({}) == ()
+    assert label_rules_broken({f"{number:080}": "t" * 80 for number in range(20)}) == ()
+    many = ('"labels" must have less than or equal to 20 keys', "labels")
+    assert said(label_rules_broken({str(number): "" for number in range(21)})) == [many]
+    nameless = ('"labels" must not have a label without a name', "labels")
+    assert said(label_rules_broken({"a": "b", "": "c"})) == [nameless]
+    long = ('"labels" length must be less than or equal to 80 characters long', "labels")
+    assert said(label_rules_broken({"n" * 81: ""})) == [long]
+    assert said(label_rules_broken({"a": "t" * 81, "b": "t" * 81})) == [long]
+    assert said(label_rules_broken({"a": "\0"})) == [(f'"labels" {ODD}', "labels")]
+
+
+def test_all_texts_are_looked_at_and_others_are_not():
+    with pytest.raises(ValidationFailed) as raised:
+        check_texts({"owner": "\0", "name": "\0", "labels": {"": ""}, "note": "fine", "format": "\0"})
+    assert [detail.key for detail in raised.value.details] == ["name", "owner", "labels"]
+    check_texts({})
+
+
+def test_a_name_of_the_native_api_may_be_longer_but_not_there():
+    assert said(name_rules_broken("x" * 201)) == [(TOO_LONG, "name")]
+
+
+NOW_MS = 1_700_000_000_000
+KEY = Key(id="0" * 24, account_id="0" * 10, kind=KeyKind.SERVICE, name="n", value="v", mask="m", created_ms=1)
+
+
+def test_a_hold_and_an_overlap_end_by_themselves():
+    held = replace(KEY, state=KeyState.HELD, held_until_ms=NOW_MS, retiring_until_ms=NOW_MS + 1)
+    assert held.at(NOW_MS - 1) is held
+    assert held.at(NOW_MS) == replace(held, state=KeyState.ACTIVE, held_until_ms=None)
+    assert held.at(NOW_MS + 1) == KEY
+    disabled = replace(KEY, state=KeyState.DISABLED)
+    assert disabled.at(NOW_MS) is disabled
+
+
+def test_a_key_without_its_value_keeps_all_else():
+    assert KEY.without_value() == replace(KEY, value=None)

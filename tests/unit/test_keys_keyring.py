@@ -117,15 +117,19 @@ def test_holders_are_found_whatever_has_become_of_their_keys(keyring, put):
 
 
 def test_going_blind_and_seeing_again_are_told_once(keyring):
+    told = []
     with capture_logs() as logs:
         for is_blind in (False, True, True, False, False):
             keyring.set_blind(is_blind=is_blind)
             assert keyring.is_blind is is_blind
+            told.append(len(logs))
+    assert told == [0, 1, 1, 2, 2]
     assert [(log["event"], log["log_level"]) for log in logs] == [
         ("secrets.outdated", "error"),
         ("secrets.up_to_date", "info"),
     ]
-    assert logs[0]["effect"].startswith("keys that are not found are answered 504")
+    effect = "keys that are not found are answered 504; bring the secret up to date"
+    assert logs[0]["effect"] == effect
 
 
 # -- while a pepper is being rotated ----------------------------------------------------------------------------------
@@ -154,8 +158,8 @@ def test_a_value_is_found_by_its_older_digest_and_handed_over(moved):
 def test_a_value_that_is_refused_is_not_handed_over(moved):
     told = []
     keyring = Keyring(moved, on_older=told.append)
-    keyring.replace({moved.digest_under(1, FIRST): standing(state=KeyState.DELETED)})
-    assert keyring.authenticate(FIRST, NOW_MS).refusal is Refusal.DELETED
+    keyring.replace({moved.digest_under(1, FIRST): standing(expires_at_ms=NOW_MS)})
+    assert keyring.authenticate(FIRST, NOW_MS).refusal is Refusal.EXPIRED
     assert told == []
 
 

@@ -140,3 +140,16 @@ def test_one_server_is_exact_whenever_it_writes_and_starts_again(steps):
             written = accepted
             meter = clocks.make_meter() if step == "restart" else meter
             meter.learn(meter.day_ms, {KEY: Used(written, 0)})
+
+
+def test_bytes_are_taken_back_like_lines_and_of_one_key_only(clocks):
+    meter, limits = clocks.make_meter(), Limits(bytes_per_day=10, lines_per_day=10)
+    for key in (KEY, OTHER):
+        assert meter.add(key, limits, lines=4, body_bytes=10)
+    meter.take_back(KEY, lines=4, body_bytes=3)
+    assert not meter.add(KEY, limits, lines=1, body_bytes=4)
+    assert meter.add(KEY, limits, lines=1, body_bytes=3)
+    assert meter.is_full(OTHER, limits)
+    meter.take_back(KEY, lines=99, body_bytes=99)
+    assert not meter.add(KEY, limits, lines=0, body_bytes=11)
+    assert meter.add(KEY, limits, lines=10, body_bytes=10)

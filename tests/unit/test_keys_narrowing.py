@@ -138,3 +138,20 @@ def test_a_name_that_is_there_twice_is_found_however_it_is_written(members, is_e
     app = known.get("app") or known.get("file") or known.get("f") or "x"
     host = known.get("hostname") or known.get("host") or "y"
     assert places_of(line.encode(), app="x", host="y") == [("app", app), ("host", host)]
+
+
+@pytest.mark.parametrize("member", ["app", "file", "f", "hostname", "host"])
+def test_a_member_that_is_no_text_is_named(member):
+    with pytest.raises(Ambiguous, match=f'The "{member}" of a line is no text.'):
+        places_of(json.dumps({member: 1}).encode(), app="", host="")
+
+
+def test_blanks_around_tags_are_left_out_and_nothing_else():
+    line = json.dumps({"tags": [" a ", "\tb", "X c X", " ", ""]}).encode()
+    assert [text for member, text in places_of(line, app="", host="") if member == "tag"] == ["a", "\tb", "X c X"]
+
+
+def test_a_star_is_one_at_the_end_only():
+    assert "aX" not in Allowed(["a*X"])
+    assert "X*X" in Allowed(["X*X"])
+    assert "web*XX*XX" in Allowed(["web*XX*XX"])

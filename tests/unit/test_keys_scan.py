@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from logboom.keys.formats import mint_value
 from logboom.keys.key import Caller, KeyFormat, KeyKind
 from logboom.keys.keyring import Keyring
-from logboom.keys.redaction import FOREIGN_MARK, Redactor, Source, redact_message
+from logboom.keys.redaction import FOREIGN_MARK, Redactor, Source, hide_values, redact_message
 from logboom.keys.scan import Scanner
 from logboom.keys.vault import Vault
 from logboom.keys.verdict import Standing
@@ -242,3 +242,25 @@ def test_a_text_full_of_escapes_is_looked_at_in_parts():
     (line,) = json.loads(DOOR.redact(body({"line": " ".join([text] * count)})))
     assert len(DOOR.found) == count
     assert line["line"].count(mark(CLASSIC)) == count
+
+
+def test_texts_that_are_no_unicode_are_redacted_all_the_same():
+    """What a sender writes as half of a pair of surrogates is no UTF-8, and no reason to fail."""
+    assert [*DOOR.redact_texts("\ud800", f"\udfff{CLASSIC}")] == ["\ud800", f"?{mark(CLASSIC)}"]
+    assert DOOR.found == [(IDS[CLASSIC], Source(account_id=OWN))]
+    assert redact_message(DOOR.scanner, f"\ud800 {CLASSIC}") == f"? {mark(CLASSIC)}"
+    assert hide_values(DOOR.scanner, f"\ud800 {CLASSIC}") == f"? {FOREIGN_MARK.decode()}"
+
+
+def test_what_is_kept_beside_lines_names_no_key():
+    hidden = FOREIGN_MARK.decode()
+    assert hide_values(DOOR.scanner, f"curl/8 {CLASSIC}é{FOREIGN}") == f"curl/8 {hidden}é{hidden}"
+    text = "curl/8 é"
+    assert hide_values(DOOR.scanner, text) is text
+    assert DOOR.redact_texts(text, CLASSIC)[0] is text
+
+
+def test_texts_are_looked_at_apart_from_each_other():
+    """A value that begins in one text and ends in the next is none."""
+    texts = (CLASSIC[:16], CLASSIC[16:])
+    assert [*DOOR.redact_texts(*texts)] == [*texts]

@@ -84,3 +84,41 @@ def test_bad_lines_are_refused_and_not_repeated(line):
 
 def test_nothing_of_it_is_printed():
     assert not any(known.hex() in repr(ROTATED) or repr(known) in repr(ROTATED) for known in (MASTER, PEPPER))
+
+
+BAD_MASTER = "It must begin with 64 hex digits, or base64 of 32 bytes."
+BAD_LINE = "Behind the master, it must have lines as pepper:2:64 hex digits, or kek:2:64 hex digits."
+SAID = [
+    ("", BAD_MASTER),
+    (MASTER.hex()[:-1], BAD_MASTER),
+    (base64.b64encode(MASTER[:-1]).decode(), BAD_MASTER),
+    (base64.b64encode(MASTER).decode() + "*", BAD_MASTER),
+    (f"{MASTER.hex()},x", BAD_LINE),
+    (f"{MASTER.hex()},salt:2:{PEPPER.hex()}", BAD_LINE),
+    (f"{MASTER.hex()},pepper:32768:{PEPPER.hex()}", BAD_LINE),
+    (f"{MASTER.hex()},pepper:2:derived", "Only version 1 can be derived from the master."),
+    (
+        f"{MASTER.hex()},kek:1:derived,kek:1:derived",
+        "It has two lines for the same version of the kek key.",
+    ),
+    (
+        f"{MASTER.hex()},pepper:1:derived,pepper:2:{PEPPER.hex()},pepper:3:{PEPPER.hex()}",
+        "It has more than 2 versions of the pepper.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SAID)
+def test_what_is_wrong_is_said(text, message):
+    with pytest.raises(BadText) as refused:
+        parse_secret(text)
+    assert str(refused.value) == message
+
+
+def test_the_last_version_is_the_newest():
+    secret = parse_secret(f"{MASTER.hex()},pepper:32767:{PEPPER.hex()},pepper:3:{PEPPER.hex()}")
+    assert secret.newest(Purpose.PEPPER) == 32_767
+    assert secret.newest(Purpose.KEK) == 1
+    third = Version(number=32_767, secret=PEPPER)
+    assert secret.with_version(Purpose.KEK, third).of(Purpose.KEK) == (Version(number=1), third)
+    assert secret.with_version(Purpose.PEPPER, third).of(Purpose.PEPPER)[:2] == secret.of(Purpose.PEPPER)

@@ -154,7 +154,7 @@ def test_an_answer_opens_under_its_name_only(vault):
 def test_what_was_never_rotated_has_one_version_of_each():
     vault = open_vault(FIRST)
     assert (vault.pepper_version, vault.kek_version, vault.pepper_versions) == (1, 1, (1,))
-    assert [vault.knows(purpose, number) for purpose in Purpose for number in (1, 2)] == [True, False] * 2
+    assert [vault.knows(purpose, number) for purpose in Purpose for number in (1, 2)] == [True, False] * len(Purpose)
 
 
 def test_the_oldest_version_is_used_until_the_database_says_another():
@@ -165,7 +165,9 @@ def test_the_oldest_version_is_used_until_the_database_says_another():
 
 def test_check_values_tell_versions_purposes_and_secrets_apart(vault):
     other = BOTH.without(Purpose.PEPPER, {2}).with_version(Purpose.PEPPER, Version(number=2, secret=bytes(32)))
-    checks = [each.check_of(purpose, 2) for each in (vault, open_vault(other)) for purpose in Purpose]
+    checks = [
+        each.check_of(purpose, 2) for each in (vault, open_vault(other)) for purpose in (Purpose.PEPPER, Purpose.KEK)
+    ]
     checks += [vault.check_of(purpose, 1) for purpose in Purpose] + [vault.check_value]
     assert len(set(checks)) == len(checks) - 1  # the KEK of both is the same
     assert open_vault(LATER).check_of(Purpose.KEK, 2) == vault.check_of(Purpose.KEK, 2)

@@ -4,8 +4,10 @@ from itertools import product
 
 import pytest
 
+from logboom.errors import AddressRefused, KeyHeld, KeyRefused, LimitHeld, LimitRefused, NotAuthorized
 from logboom.keys.key import Caller, Key, KeyKind, KeyState
-from logboom.keys.verdict import Refusal, Refused, Standing, decide
+from logboom.keys.scopes import Scope
+from logboom.keys.verdict import Refusal, Refused, Standing, decide, error_of
 
 NOW = 1_000_000
 CALLER = Caller(account_id="a" * 10, key_id="b" * 24, kind=KeyKind.INGESTION, generation=3)
@@ -93,3 +95,34 @@ def test_only_a_hold_asks_to_come_back():
 def test_what_ends_by_itself_is_over_when_its_time_comes(members, after):
     key = {"id": "b" * 24, "account_id": "a" * 10, "kind": KeyKind.SERVICE, "name": "n", "created_ms": 0}
     assert Key(**key, **members).at(NOW) == Key(**key, **after)
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "reason", "retry_after_s"),
+    [
+        (Refused(caller=CALLER, refusal=Refusal.HELD, retry_after_s=7), KeyHeld, Refusal.HELD.value, 7),
+        (Refused(caller=CALLER, refusal=Refusal.HELD), KeyHeld, Refusal.HELD.value, 1),
+        (Refused(caller=CALLER, refusal=Refusal.RATE, retry_after_s=3), LimitRefused, Refusal.RATE.value, 3),
+        (Refused(caller=CALLER, refusal=Refusal.RATE, retry_after_s=3, is_held=True), LimitHeld, Refusal.RATE.value, 3),
+        (Refused(caller=CALLER, refusal=Refusal.DAY_FULL, detail="why"), LimitRefused, "why", 1),
+        (Refused(caller=CALLER, refusal=Refusal.DAY_FULL, is_held=True), LimitHeld, Refusal.DAY_FULL.value, 1),
+        (Refused(caller=CALLER, refusal=Refusal.DELETED), KeyRefused, Refusal.DELETED.value, None),
+        (Refused(caller=CALLER, refusal=Refusal.NARROWED, detail="why"), KeyRefused, "why", None),
+        (Refused(caller=CALLER, refusal=Refusal.ADDRESS), KeyRefused, Refusal.ADDRESS.value, None),
+    ],
+)
+def test_what_a_refused_key_is_answered(refused, error, reason, retry_after_s):
+    found = error_of(refused, KeyRefused)
+    assert (type(found), found.reason, found.retry_after_s) == (error, reason, retry_after_s)
+
+
+def test_readers_are_told_of_their_address_and_of_the_scope_that_they_lack():
+    assert type(error_of(Refused(caller=CALLER, refusal=Refusal.ADDRESS), NotAuthorized)) is AddressRefused
+    lacking = Refused(caller=CALLER, refusal=Refusal.SCOPE_MISSING, scopes=(Scope.KEYS_READ, Scope.KEYS_MANAGE))
+    assert "keys:read and keys:manage" in error_of(lacking, NotAuthorized).message
+
+
+@pytest.mark.parametrize(("left_ms", "retry_after_s"), [(1, 1), (1_000, 1), (1_001, 2), (30_000, 30), (10**9, 30)])
+def test_who_is_held_is_told_when_to_look_again(left_ms, retry_after_s):
+    held = Standing(caller=CALLER, state=KeyState.HELD, held_until_ms=NOW + left_ms)
+    assert decide(held, NOW).retry_after_s == retry_after_s
