@@ -11,6 +11,7 @@ from logboom.asgi.routing import Access, Route, addresses
 from logboom.audit.event import Action
 from logboom.audit.routes import AuditRoutes
 from logboom.errors import NotFound, ValidationFailed
+from logboom.keys.scopes import Scope
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,16 @@ def ask(log):
 
     routes = AuditRoutes(log, check_key=check_key)
 
-    def of_caller(answer):
-        return lambda request: answer(request, Reader(request.headers["account"]))
+    def of_caller(route):
+        return lambda request: route.answer(request, Reader(request.headers["account"]))
 
+    read = (Scope.AUDIT_READ,)
     table = [
-        Route("GET", "/api/audit", Access.SERVICE_KEY, of_caller(routes.list_events)),
-        Route("GET", "/api/audit/verify", Access.SERVICE_KEY, of_caller(routes.verify_chain)),
-        Route("GET", "/api/audit/keys/{key_id}", Access.SERVICE_KEY, of_caller(routes.list_key_events)),
+        Route("GET", "/api/audit", Access.SERVICE_KEY, read, routes.list_events),
+        Route("GET", "/api/audit/verify", Access.SERVICE_KEY, read, routes.verify_chain),
+        Route("GET", "/api/audit/keys/{key_id}", Access.SERVICE_KEY, read, routes.list_key_events),
     ]
-    with TestClient(Router(addresses(table))) as client:
+    with TestClient(Router(addresses(table, of_caller))) as client:
         yield lambda path="", account=ACCOUNT_ID: client.get(f"/api/audit{path}", headers={"account": account}).json()
 
 
