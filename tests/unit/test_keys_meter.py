@@ -61,11 +61,13 @@ def test_a_look_counts_nothing(clocks):
 def test_buckets_that_have_run_out_are_forgotten(clocks, monkeypatch):
     monkeypatch.setattr("logboom.keys.meter.BUCKETS_MAX", 2)
     meter = clocks.make_meter()
-    for key in ("one", "two"):
-        meter.wait_s(key, 1, is_counted=True)
-    clocks.s += 1
+    meter.wait_s("one", 1, is_counted=True)
+    clocks.s += 0.5
+    meter.wait_s("two", 1, is_counted=True)
+    clocks.s += 0.5
     assert meter.wait_s("three", 1, is_counted=True) == 0
-    assert list(meter._buckets) == ["three"]
+    assert list(meter._buckets) == ["two", "three"]
+    assert meter.wait_s("two", 1, is_counted=True) == 1
 
 
 SENT = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 500)), max_size=30)
@@ -87,12 +89,25 @@ def test_the_day_is_never_exceeded_and_what_fits_is_accepted(sent, lines_max, by
         assert meter.is_full(KEY, limits) is full
 
 
-def test_what_was_not_accepted_is_taken_back(clocks):
-    meter, limits = clocks.make_meter(), Limits(lines_per_day=10)
-    assert meter.add(KEY, limits, lines=10, body_bytes=5)
-    meter.take_back(KEY, lines=10, body_bytes=5)
-    assert meter.add(KEY, limits, lines=10, body_bytes=5)
-    assert not meter.add(KEY, limits, lines=1, body_bytes=0)
+@pytest.mark.parametrize("limits", [Limits(lines_per_day=10), Limits(bytes_per_day=10)])
+def test_what_was_not_accepted_is_taken_back(clocks, limits):
+    meter = clocks.make_meter()
+    for _ in range(2):
+        assert meter.add(KEY, limits, lines=10, body_bytes=10)
+        assert not meter.add(KEY, limits, lines=1, body_bytes=1)
+        meter.take_back(KEY, lines=10, body_bytes=10)
+    meter.take_back(KEY, lines=10, body_bytes=10)
+    assert meter.add(KEY, limits, lines=10, body_bytes=10)
+
+
+@pytest.mark.parametrize("limits", [Limits(lines_per_day=10), Limits(bytes_per_day=10)])
+def test_a_day_is_full_when_nothing_more_fits(clocks, limits):
+    meter = clocks.make_meter()
+    for is_full in (False, True):
+        assert meter.is_full(KEY, limits) is is_full
+        meter.add(KEY, limits, lines=10, body_bytes=10)
+    meter.take_back(KEY, lines=1, body_bytes=1)
+    assert not meter.is_full(KEY, limits)
 
 
 def test_a_day_is_one_of_utc(clocks):

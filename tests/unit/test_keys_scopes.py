@@ -41,7 +41,11 @@ def test_scopes_are_read_back_as_they_were_stored(scopes):
 
 def test_a_name_that_is_not_known_allows_nothing():
     assert read_scopes('["keys:read", "keys:own", "*"]') == {Scope.KEYS_READ}
-    assert read_scopes("[]") == frozenset()
+
+
+@pytest.mark.parametrize("stored", ["[]", "", "{", "null", '"keys:read"', '{"keys:read": true}'])
+def test_what_cannot_be_read_allows_nothing(stored):
+    assert read_scopes(stored) == frozenset()
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "full"])
