@@ -315,6 +315,23 @@ def test_a_secret_without_a_needed_version_does_not_start(installation):
         pass
 
 
+def test_a_secret_that_was_rotated_elsewhere_begins_a_new_installation(installation, tmp_path):
+    for purpose in Purpose:
+        rotate(installation, purpose)
+    finish(installation)
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / FILE_NAME).write_text(installation.file.read_text())
+    (folder / FILE_NAME).chmod(0o600)
+    new = Installation(folder, f"sqlite:///{folder / 'control.db'}")
+    made = new.create()
+    assert new.open_server() == ()
+    assert new.find(made) == made.id
+    assert rotate(new).version == 3
+    assert new.audit().verify().ok
+    new.engine.dispose()
+
+
 def test_giving_up_by_hand_what_is_needed_does_not_start(installation):
     installation.create(Reveal.NEVER)
     rotate(installation)

@@ -133,7 +133,8 @@ def open_known_vault(engine: Engine, source: SecretSource, *, random_bytes: Call
     if secret is None:
         raise MasterSecretMissing(f"There is no master secret: {source.file}")
     vault = Vault(secret, random_bytes=random_bytes, read_again=source.read_again)
-    if keep_master_check(engine, vault.check_value) != vault.check_value:
+    used = {"pepper_version": vault.pepper_version, "kek_version": vault.kek_version}
+    if keep_master_check(engine, vault.check_value, **used) != vault.check_value:
         raise MasterSecretWrong
     _check_versions(engine, vault)
     return vault

@@ -91,8 +91,11 @@ def find_checks(connection: Connection) -> StoredChecks | None:
     return None if stored is None else StoredChecks.parse(stored)
 
 
-def keep_master_check(engine: Engine, check_value: bytes) -> bytes:
-    """Keep *check_value* as the database's own, unless it has one; return the one that is kept."""
+def keep_master_check(engine: Engine, check_value: bytes, *, pepper_version: int = 1, kek_version: int = 1) -> bytes:
+    """Keep *check_value* as the database's own, unless it has one; return the one that is kept.
+
+    A database that had none begins with these versions: its secret may have been rotated elsewhere.
+    """
     with reading(engine) as connection:
         known = find_checks(connection)
     if known is not None:
@@ -100,6 +103,8 @@ def keep_master_check(engine: Engine, check_value: bytes) -> bytes:
     try:
         with writing(engine) as connection:
             connection.execute(insert(master_secret_checks).values(id=1, check_value=check_value))
+            begun = {"pepper_version": pepper_version, "kek_version": kek_version}
+            connection.execute(update(keyring_state).values(begun))
     except IntegrityError:  # another start was faster
         return keep_master_check(engine, check_value)
     return check_value
