@@ -6,6 +6,7 @@ sees everything that was committed before, so no key above the limit escapes, ho
 
 import multiprocessing
 import random
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -87,20 +88,24 @@ def _run_processes(context: ForkServerContext, url: str, planned: list[Round], a
     found = [outcomes.get(timeout=PATIENCE_S) for _ in runners]
     for runner in runners:
         runner.join(PATIENCE_S)
-    if any(runner.exitcode for runner in runners):
-        raise RuntimeError("a process failed; what it says stands above")
+    if failures := [outcome for outcome in found if not isinstance(outcome, Outcome)]:
+        raise RuntimeError("\n".join(failures))
     most = {kind: max(outcome.most.get(kind, 0) for outcome in found) for kind in KeyKind}
     return Outcome(counts=sum((outcome.counts for outcome in found), Counter()), most=most)
 
 
 def _work(url, planned, number, *, attempts, start, outcomes):
-    """One process: in every round wait for all others, then try."""
-    runner = _Runner(url, random.Random(number))  # noqa: S311 -- choices of a test, no keys
-    for this in planned:
-        start.wait(PATIENCE_S)
-        runner.run(this, attempts)
-    outcomes.put(Outcome(counts=runner.counts, most=runner.most))
-    runner.house.engine.dispose()
+    """One process: in every round wait for all others, then try. What goes wrong ends all of them at once."""
+    try:
+        runner = _Runner(url, random.Random(number))  # noqa: S311 -- choices of a test, no keys
+        for this in planned:
+            start.wait(PATIENCE_S)
+            runner.run(this, attempts)
+        outcomes.put(Outcome(counts=runner.counts, most=runner.most))
+        runner.house.engine.dispose()
+    except Exception:  # noqa: BLE001 -- the edge of a process
+        start.abort()
+        outcomes.put(traceback.format_exc())
 
 
 class _Runner:
