@@ -4,7 +4,7 @@ LINES ?= 300000
 BIN := .venv/bin
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test check format bench lock
+.PHONY: run test check format bench mutate lock
 
 run: .venv/runtime
 	exec $(BIN)/logboom serve $(ARGS)
@@ -24,6 +24,10 @@ format: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/run.py --lines $(LINES) $(ARGS)
+
+mutate: .venv/dev
+	$(BIN)/mutmut run --max-children 1 $(ARGS)
+	$(BIN)/python tools/mutation_score.py
 
 # `make prove-key_limits` runs benchmarks/key_limits.py, and so on.
 prove-%: .venv/dev
