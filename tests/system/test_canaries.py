@@ -10,6 +10,7 @@ import json
 import secrets
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,10 +183,17 @@ def base64_cores(value: bytes) -> Iterable[str]:
         yield base64.b64encode(b"\0" * before + value).decode()[first:last]
 
 
+def read_all(files):
+    """Each file and what it holds, in small letters. A database makes and drops files of its own meanwhile."""
+    for path in files:
+        with suppress(FileNotFoundError):
+            yield str(path), path.read_bytes().lower()
+
+
 def search(surroundings: Surroundings, values: Values) -> tuple[int, list[tuple[str, str]]]:
     """How many bytes were searched, and which value stands where."""
     files = [path for folder in surroundings.folders for path in folder.rglob("*") if path.is_file()]
-    contents = {str(path): path.read_bytes().lower() for path in files} | {"the dump": surroundings.dump().lower()}
+    contents = dict(read_all(files)) | {"the dump": surroundings.dump().lower()}
     found = [
         (what, where)
         for what, value in values.items()
